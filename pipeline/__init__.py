@@ -1,0 +1,1 @@
+"""The Beam job: records, schemas, transforms, the model handler, failures and counters."""

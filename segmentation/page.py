@@ -1,0 +1,77 @@
+"""The result of segmentation: a page as fields of candidate glyphs, ready to be classified.
+
+Coordinates named *page* are pixels of the scan as decoded, origin top left. A *piece* is a run of ink between
+two neighbouring cuts; a *candidate* is a run of 1..k neighbouring pieces that may be one character. The
+candidates of a line form a lattice: every way to cover its pieces from left to right is a possible reading.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmentation.registration import Registration
+
+GLYPH_SIZE = 28
+
+
+@dataclass(frozen=True, slots=True)
+class GlyphLine:
+    """The lattice of one row of writing.
+
+    Attributes:
+        starts, stops: int16 (N,). Candidate i covers pieces ``starts[i] <= p < stops[i]``.
+        crops: uint8 (N, 28, 28), ink = 255 on 0, normalised as ``normalize_glyph`` does.
+        boxes: float32 (N, 4) x, y, width, height of each candidate's ink in page pixels.
+        bounds: float32 (N, 4) left, top, right, bottom of each candidate's ink in the field's own frame, in
+            units of the height of the field's writing area: top 0 is its upper edge, bottom 1 its lower one.
+            What a crop has lost: size, and position against the line.
+        piece_bounds: float32 (P, 4) the same for each single piece, left to right.
+        piece_ink: float32 (P,) ink area of each piece in units of (height of the writing area) squared.
+    """
+
+    starts: NDArray[np.int16]
+    stops: NDArray[np.int16]
+    crops: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    bounds: NDArray[np.float32]
+    piece_bounds: NDArray[np.float32]
+    piece_ink: NDArray[np.float32]
+
+    @property
+    def piece_count(self) -> int:
+        """How many pieces the line's ink was cut into."""
+        return len(self.piece_ink)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentedField:
+    """A field found on a page.
+
+    Attributes:
+        name: as in the template.
+        box: float32 (4,) x, y, width, height of the upright rectangle around the field, in page pixels.
+        lines: rows of writing from top to bottom; exactly one for a ``line`` field with ink; none if blank.
+        ink_ratio: share of the writing area covered by ink after the printed rules went, 0..1.
+    """
+
+    name: str
+    box: NDArray[np.float32]
+    lines: tuple[GlyphLine, ...]
+    ink_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentedPage:
+    """All fields of a page in the template's order, and where the form lay."""
+
+    width: int
+    height: int
+    registration: Registration
+    fields: tuple[SegmentedField, ...]
+    seconds: dict[str, float]
+
+    def crops(self) -> NDArray[np.uint8]:
+        """All candidates of the page, uint8 (N, 28, 28), in order of fields, lines, candidates."""
+        parts = [line.crops for field in self.fields for line in field.lines]
+        return np.concatenate(parts) if parts else np.zeros((0, GLYPH_SIZE, GLYPH_SIZE), np.uint8)

@@ -1,0 +1,46 @@
+"""Packaging of formscribe: what workers install, and the extras for training, review and tests.
+
+``pip install .`` is the light set that a worker needs to read forms; it contains no TensorFlow.
+"""
+
+from setuptools import setup
+
+READ = [
+    "apache-beam>=2.77,<2.78",
+    "ai-edge-litert>=2.3,<2.4",  # runs the exported model: 50 MB, where TensorFlow takes 1.3 GB
+    "duckdb>=1.4,<3",  # SQL over the Parquet output (`formscribe query`)
+    "numpy>=2.1,<2.5",
+    "opencv-python-headless>=4.12,<5.1",  # the same cv2 as opencv-python, without system libraries
+    "pillow>=12,<13",
+    "pyarrow>=21,<26",
+]
+TRAIN = [
+    "tensorflow-cpu>=2.21,<2.22; platform_machine == 'x86_64' and sys_platform == 'linux'",
+    "tensorflow>=2.21,<2.22; platform_machine != 'x86_64' or sys_platform != 'linux'",
+    "matplotlib>=3.9,<4",
+]
+TEST = [
+    "pytest>=8.4,<10",
+    "pytest-timeout>=2.4,<3",
+    "hypothesis>=6.130,<7",
+    "mypy>=1.18,<3",
+    "ruff>=0.14,<1",
+]
+
+setup(
+    name="formscribe",
+    version="0.1.0",
+    description="Reads hand-filled paper forms by the million: an Apache Beam job from scans to Parquet.",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.13",
+    packages=["segmentation", "model", "pipeline", "jobs"],
+    package_data={
+        "segmentation": ["forms/*.toml", "fonts/*", "py.typed"],
+        "model": ["weights/*", "py.typed"],
+        "pipeline": ["py.typed"],
+        "jobs": ["py.typed"],
+    },
+    install_requires=READ,
+    extras_require={"train": TRAIN, "test": TEST},
+    entry_points={"console_scripts": ["formscribe = jobs.cli:main"]},
+)
