@@ -33,7 +33,7 @@ setup(
     description="Reads hand-filled paper forms by the million: an Apache Beam job from scans to Parquet.",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
-    packages=["segmentation", "model", "pipeline", "jobs"],
+    packages=["segmentation", "model", "model.datasets", "pipeline", "jobs"],
     package_data={
         "segmentation": ["forms/*.toml", "fonts/*", "py.typed"],
         "model": ["weights/*", "py.typed"],
