@@ -1,7 +1,6 @@
 """Our own ``.npz`` character sets: ``images`` (N, 28, 28) or packed originals, and ``labels`` (N,)."""
 
 import zipfile
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.alphabets import CHARACTERS, class_index
+from model.datasets.building import Normalize, normalize_all
 from model.datasets.crops import SIZE, DatasetError, LabelledCrops, unknown_writers
-
-Normalize = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-"""ink uint8 (H, W), 255 on 0 -> uint8 (28, 28) placed the MNIST way. Injected, so that training crops are
-made by the very function that makes serving crops, without this package knowing where it lives."""
 
 # 20x16 bitmaps stretched to their frame: a bar became a block that nobody could name.
 UNREADABLE = {"binaryalphadigs": "1I"}
@@ -86,12 +82,6 @@ def _images(
     if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE):
         raise DatasetError(f"{path}: images must be uint8 (N, 28, 28), not {images.dtype} {images.shape}")
     return np.ascontiguousarray(images[keep])
-
-
-def normalize_all(pictures: Iterable[NDArray[np.uint8]], normalize: Normalize) -> NDArray[np.uint8]:
-    """Normalises an iterable of ink pictures, uint8 (H, W) each, to uint8 (N, 28, 28)."""
-    crops = [normalize(picture) for picture in pictures]
-    return np.stack(crops) if crops else np.zeros((0, SIZE, SIZE), np.uint8)
 
 
 def _unpack(row: NDArray[np.uint8], side: int, ink_bit: int) -> NDArray[np.uint8]:
