@@ -1,1 +1,4 @@
-"""The Beam job: records, schemas, transforms, the model handler, failures and counters."""
+"""The Beam job: records and schemas, transforms, the model handler, failures, counters, Parquet.
+
+Knows segmentation and model; only this room and ``jobs`` know Beam.
+"""

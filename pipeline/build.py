@@ -1,0 +1,47 @@
+"""The whole job as one graph; building never runs it."""
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+
+from pipeline.options import JobOptions
+from pipeline.stages import Stages, real_stages
+from pipeline.transforms import (
+    FAILED,
+    SEEN,
+    ClassifyPages,
+    CommitRun,
+    MatchFiles,
+    ReadFields,
+    ReadPages,
+    SegmentPages,
+    WriteRows,
+)
+
+
+def build(pipeline: beam.Pipeline, options: JobOptions, stages: Stages | None = None) -> PCollection:
+    """Adds the job to a pipeline.
+
+    From the name of a file to its rows on disk everything is one fused stage: no pixel is shuffled.
+
+    Args:
+        pipeline: not started here.
+        options: what to read and where to write.
+        stages: what is done to a page; the real ones if None.
+
+    Returns:
+        One element once the run is visible: its totals.
+    """
+    stages = stages or real_stages(options)
+    patterns = pipeline | "Inputs" >> beam.Create(list(options.inputs))
+    files, unmatched, unmatched_seen = patterns | "MatchFiles" >> MatchFiles()
+    decoded = files | "ReadPages" >> ReadPages(stages)
+    segmented = decoded.pages | "SegmentPages" >> SegmentPages(stages, options)
+    classified = segmented.pages | "ClassifyPages" >> ClassifyPages(stages)
+    read = classified | "ReadFields" >> ReadFields(stages, options)
+    failures = (unmatched, decoded[FAILED], segmented[FAILED], read[FAILED]) | "Failures" >> beam.Flatten()
+    shards = (
+        read.rows | "WritePages" >> WriteRows(options),
+        failures | "WriteFailures" >> WriteRows(options),
+    ) | "Files" >> beam.Flatten()
+    seen = (unmatched_seen, decoded[SEEN]) | "Seen" >> beam.Flatten()
+    return shards | "CommitRun" >> CommitRun(options, seen)

@@ -1,0 +1,86 @@
+"""What a job is asked to do, checked once at the start and carried to the workers."""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from segmentation.templates import FormTemplate
+
+MAX_PIXELS = 100_000_000
+MIN_CONFIDENCE = 0.9
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def utc_now() -> str:
+    """The time in UTC with microseconds, as ISO 8601; sorts as text."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time and does not collide: ``20260131T235959-1a2b3c``."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """Everything that the pipeline needs to know.
+
+    Attributes:
+        inputs: files, patterns or folders; see ``pipeline.matching``.
+        output: the folder for results, local or of a remote file system.
+        template: the form.
+        model_path: an exported model, or None for the one that ships; workers must be able to read it.
+        model_sha256: hash of its bytes, for the record.
+        min_confidence: a field read with less goes to review, 0..1.
+        max_pixels: a page with more is a failure, before it is decoded.
+        run_id: names the run in the output.
+        started: when, as ISO 8601 in UTC.
+        version: of formscribe.
+        progress_file: a local file to which workers append what they have done, or None.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    template: FormTemplate
+    model_path: str | None = None
+    model_sha256: str = ""
+    min_confidence: float = MIN_CONFIDENCE
+    max_pixels: int = MAX_PIXELS
+    run_id: str = field(default_factory=new_run_id)
+    started: str = field(default_factory=utc_now)
+    version: str = "unknown"
+    progress_file: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError naming the option that is out of range."""
+        if not self.inputs:
+            raise ValueError("--input: name at least one file, pattern or folder.")
+        if not self.output:
+            raise ValueError("--output: name a folder.")
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f"--min_confidence: {self.min_confidence} is not between 0 and 1.")
+        if self.max_pixels < 1:
+            raise ValueError(f"--max_pixels: {self.max_pixels} is not a positive number.")
+        if not _RUN_ID.fullmatch(self.run_id):
+            raise ValueError(f"--run_id: {self.run_id!r} has other characters than letters, digits and . _ -")
+
+    def record(self) -> dict[str, Any]:
+        """The options as ``_runs/ID.json`` keeps them."""
+        return {
+            "inputs": list(self.inputs),
+            "output": self.output,
+            "template": self.template.name,
+            "model": self.model_path or "shipped",
+            "min_confidence": self.min_confidence,
+            "max_pixels": self.max_pixels,
+        }
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a local file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

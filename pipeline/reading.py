@@ -1,0 +1,263 @@
+"""Pure functions from the bytes of a file to the rows of its pages; no Beam, one file or page at a time."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.alphabets import CLASS_COUNT
+from model.decoding import Constraint, Lattice, Reading
+from pipeline.options import JobOptions
+from pipeline.records import (
+    ClassifiedPage,
+    DecodedPage,
+    Failure,
+    PageKey,
+    PageRows,
+    PageToClassify,
+    Row,
+)
+from pipeline.schemas import ACCEPTED, BLANK, REVIEW, STATUSES
+from pipeline.stages import OpenedDocument
+from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
+from segmentation.templates import FieldSpec, FormTemplate
+
+Decode = Callable[[Lattice, Constraint], Reading]
+
+
+def failure_of(
+    error: BaseException, source: str, page: int | None, sha256: str | None, stage: str
+) -> Failure:
+    """The row that tells an exception.
+
+    Errors with a ``code`` of their own keep it; anything else is an ``internal_error`` with its type.
+    """
+    code = getattr(error, "code", None)
+    if isinstance(code, str):
+        return Failure(source, page, sha256, stage, code, str(error))
+    return Failure(source, page, sha256, stage, "internal_error", f"{type(error).__name__}: {error}")
+
+
+def decode_pages(
+    source: str, data: bytes, sha256: str, open_document: Callable[[bytes], OpenedDocument]
+) -> Iterator[DecodedPage | Failure]:
+    """Yields every page of a file, decoded one at a time, or why it could not be.
+
+    A file that cannot be opened yields one failure without a page number; a page that cannot be decoded costs
+    only itself. Whatever happens, at least one item comes out.
+    """
+    try:
+        document = open_document(data)
+        count = document.page_count
+    except Exception as error:
+        yield failure_of(error, source, None, sha256, "decode")
+        return
+    if count < 1:
+        yield Failure(source, None, sha256, "decode", "no_pages", "the file holds no page")
+    for number in range(1, count + 1):
+        start = time.perf_counter()
+        try:
+            gray = document.read(number).gray
+        except Exception as error:
+            yield failure_of(error, source, number, sha256, "decode")
+            continue
+        yield DecodedPage(PageKey(source, number), sha256, gray, {"decode": _since(start)})
+
+
+def segment_decoded(
+    page: DecodedPage,
+    segment_page: Callable[[NDArray[np.uint8], FormTemplate], SegmentedPage],
+    template: FormTemplate,
+) -> PageToClassify | Failure:
+    """Finds the form on a page and cuts its fields into candidates, or says why it could not."""
+    start = time.perf_counter()
+    try:
+        segmented = segment_page(page.gray, template)
+    except Exception as error:
+        return failure_of(error, *page.key, page.sha256, "segment")
+    times = {**page.milliseconds, "segment": _since(start)}
+    return PageToClassify(page.key, page.sha256, segmented, times)
+
+
+def check_log_probs(log_probs: NDArray[np.float32], count: int) -> str | None:
+    """What is wrong with a model's answer to ``count`` crops, or None."""
+    if log_probs.shape != (count, CLASS_COUNT):
+        return f"the model gave {log_probs.shape} for {count} crops, expected ({count}, {CLASS_COUNT})"
+    if np.isnan(log_probs).any():
+        return f"the model gave NaN for {int(np.isnan(log_probs).any(axis=1).sum())} of {count} crops"
+    if log_probs.size and log_probs.max() > 1e-3:
+        return f"the model gave a log-probability of {log_probs.max():.3g}, above 0"
+    return None
+
+
+def lattice_of(line: GlyphLine, log_probs: NDArray[np.float32]) -> Lattice:
+    """A line with the classes of its candidates, as the decoder wants it.
+
+    Args:
+        line: N candidates.
+        log_probs: float32 (N, 63), in the same order.
+    """
+    return Lattice(line.starts, line.stops, log_probs, line.bounds, line.piece_bounds, line.piece_ink)
+
+
+def read_classified(page: ClassifiedPage, options: JobOptions, decode: Decode) -> PageRows | Failure:
+    """The rows of a page, or the one failure that says why it has none."""
+    if page.failure is not None or page.log_probs is None:
+        return page.failure or Failure(
+            *page.page.key, page.page.sha256, "classify", "classification_failed", "the model gave nothing"
+        )
+    try:
+        return page_rows(page.page, page.log_probs, options, decode)
+    except Exception as error:
+        return failure_of(error, *page.page.key, page.page.sha256, "read")
+
+
+def page_rows(
+    page: PageToClassify, log_probs: NDArray[np.float32], options: JobOptions, decode: Decode
+) -> PageRows:
+    """Decodes every field of a page.
+
+    Args:
+        page: the page, its fields in the template's order.
+        log_probs: float32 (N, 63) of all its candidates, in the order of ``crops()``.
+        options: template, threshold and provenance.
+        decode: as ``model.decoding.decode``.
+    """
+    start = time.perf_counter()
+    fields: list[Row] = []
+    characters: list[Row] = []
+    specs = {spec.name: (i, spec) for i, spec in enumerate(options.template.fields)}
+    at = 0
+    for found in page.segmented.fields:
+        ordinal, spec = specs[found.name]
+        reading = _FieldReading(spec, [], [])
+        for line in found.lines:
+            stop = at + len(line.crops)
+            reading.readings.append(decode(lattice_of(line, log_probs[at:stop]), _constraint(spec)))
+            reading.lines.append(line)
+            at = stop
+        fields.append(_field_row(page.key, ordinal, found, reading, options.min_confidence))
+        characters.extend(_character_rows(page.key, reading))
+    times = {**page.milliseconds, "read": _since(start)}
+    return PageRows(_form_row(page, fields, len(characters), times, options), fields, characters)
+
+
+class _FieldReading(NamedTuple):
+    """A field's lines, top to bottom, with the reading of each."""
+
+    spec: FieldSpec
+    lines: list[GlyphLine]
+    readings: list[Reading]
+
+
+def _constraint(spec: FieldSpec) -> Constraint:
+    """Of one line: a paragraph's length says nothing about a single line of it, except the most."""
+    low = 0 if spec.layout == "paragraph" else spec.min_length
+    return Constraint(spec.charset, low, spec.max_length)
+
+
+def field_confidence(readings: Sequence[Reading]) -> float | None:
+    """One number for a field: that of its line, or the mean over lines, weighted by their characters.
+
+    The mean tells which paragraphs are worth a look; unlike a line's confidence it is not the probability
+    that all of it is right.
+    """
+    if not readings:
+        return None
+    weights = [max(len(reading.characters), 1) for reading in readings]
+    mean = sum(w * reading.confidence for w, reading in zip(weights, readings, strict=True)) / sum(weights)
+    if not math.isfinite(mean):
+        raise ValueError("the decoder gave a confidence that is no number")
+    return float(min(max(mean, 0.0), 1.0))
+
+
+def field_status(spec: FieldSpec, text: str, confidence: float | None, min_confidence: float) -> str:
+    """``accepted``, ``review`` or ``blank``; a paragraph always goes to review."""
+    if confidence is None:
+        return BLANK
+    if confidence < min_confidence or spec.layout == "paragraph":
+        return REVIEW
+    length = len("".join(text.split()))
+    if length == 0:  # there was ink, and the decoder is sure that it is dirt
+        return BLANK
+    return ACCEPTED if spec.min_length <= length <= spec.max_length else REVIEW
+
+
+def _field_row(
+    key: PageKey, ordinal: int, found: SegmentedField, reading: _FieldReading, min_confidence: float
+) -> Row:
+    text = "\n".join(r.text for r in reading.readings)
+    confidence = field_confidence(reading.readings)
+    single = reading.readings[0] if len(reading.readings) == 1 else None
+    return {
+        **key._asdict(),
+        "field": found.name,
+        "ordinal": ordinal,
+        "text": text,
+        "confidence": confidence,
+        "status": field_status(reading.spec, text, confidence, min_confidence),
+        "charset": reading.spec.charset,
+        **_box(found.box),
+        "ink_ratio": float(found.ink_ratio),
+        "runners_up": [{"text": t, "confidence": float(c)} for t, c in (single.runners_up if single else ())],
+    }
+
+
+def _character_rows(key: PageKey, reading: _FieldReading) -> list[Row]:
+    rows: list[Row] = []
+    for line, read in zip(reading.lines, reading.readings, strict=True):
+        for character in read.characters:
+            i = character.candidate
+            rows.append(
+                {
+                    **key._asdict(),
+                    "field": reading.spec.name,
+                    "position": len(rows),
+                    "label": character.label,
+                    "confidence": float(character.confidence),
+                    "alternatives": [
+                        {"label": label, "confidence": float(c)} for label, c in character.alternatives
+                    ],
+                    **_box(line.boxes[i]),
+                    "crop": line.crops[i].tobytes(),
+                }
+            )
+    return rows
+
+
+def _form_row(
+    page: PageToClassify, fields: list[Row], characters: int, times: dict[str, float], options: JobOptions
+) -> Row:
+    statuses = Counter(row["status"] for row in fields)
+    found = page.segmented.registration
+    return {
+        **page.key._asdict(),
+        "sha256": page.sha256,
+        "status": REVIEW if statuses[REVIEW] else ACCEPTED,
+        "template": options.template.name,
+        "template_sha256": options.template.sha256,
+        "model_sha256": options.model_sha256,
+        "transform": [float(v) for v in np.ravel(found.matrix)],
+        "residual_px": float(found.residual),
+        "landmarks_matched": found.matched,
+        "landmarks": found.landmarks,
+        "skew_degrees": found.skew,
+        "width": page.segmented.width,
+        "height": page.segmented.height,
+        "fields": len(fields),
+        **{f"fields_{status}": statuses[status] for status in STATUSES},
+        "characters": characters,
+        **{f"{stage}_ms": times.get(stage, 0.0) for stage in ("decode", "segment", "classify", "read")},
+    }
+
+
+def _box(box: NDArray[np.float32]) -> Row:
+    return dict(zip(("box_x", "box_y", "box_width", "box_height"), (float(v) for v in box), strict=True))
+
+
+def _since(start: float) -> float:
+    return 1000 * (time.perf_counter() - start)

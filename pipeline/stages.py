@@ -1,0 +1,71 @@
+"""The functions of ``segmentation`` and ``model`` that the job calls, in one place where tests put fakes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.classifier import Classifier, load_classifier
+from model.decoding import Constraint, Lattice, Reading
+from pipeline.options import JobOptions
+from segmentation.page import SegmentedPage
+from segmentation.templates import FormTemplate
+
+
+class PageImage(Protocol):
+    """A decoded page: ``gray`` uint8 (H, W), 0 = black."""
+
+    @property
+    def gray(self) -> NDArray[np.uint8]:
+        """The pixels."""
+        ...
+
+
+class OpenedDocument(Protocol):
+    """A file whose pages can be read one by one."""
+
+    @property
+    def page_count(self) -> int:
+        """How many pages it has."""
+        ...
+
+    def read(self, number: int) -> PageImage:
+        """Decodes a page; numbers count from 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What is done to a page, in order.
+
+    An error whose ``code`` is a text becomes a failure row with that code; any other exception becomes
+    ``internal_error``. All four must be picklable.
+    """
+
+    open_document: Callable[[bytes], OpenedDocument]
+    segment_page: Callable[[NDArray[np.uint8], FormTemplate], SegmentedPage]
+    load_classifier: Callable[[], Classifier]
+    decode: Callable[[Lattice, Constraint], Reading]
+
+
+def real_stages(options: JobOptions) -> Stages:
+    """The stages that read real pages."""
+    from segmentation.segmenting import segment_page
+
+    from model.decoding import decode
+
+    return Stages(
+        open_document=partial(_open_document, max_pixels=options.max_pixels),
+        segment_page=segment_page,
+        load_classifier=partial(load_classifier, options.model_path, threads=1),
+        decode=decode,
+    )
+
+
+def _open_document(data: bytes, max_pixels: int) -> OpenedDocument:
+    from segmentation.images import Limits, open_document
+
+    return open_document(data, Limits(max_pixels=max_pixels))
