@@ -189,11 +189,14 @@ def _runs(ink: NDArray[np.uint8], *, horizontal: bool) -> Rules:
     """Connected runs of at least ``MIN_RULE`` pixels, thin and straight, with a line fitted through each."""
     kernel = np.ones((1, MIN_RUN) if horizontal else (MIN_RUN, 1), np.uint8)
     mask = cv2.morphologyEx(ink, cv2.MORPH_OPEN, kernel)
-    count, labels, stats, centers = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_32S)
+    count, labels, stats, centers = cv2.connectedComponentsWithStatsWithAlgorithm(
+        mask, 8, cv2.CV_16U, cv2.CCL_SPAGHETTI
+    )
     along, across = (0, 1) if horizontal else (1, 0)
-    ys, xs = np.nonzero(mask)
+    inked = np.flatnonzero(mask)
+    ys, xs = np.divmod(inked, mask.shape[1])
     points = np.stack([xs, ys]).astype(np.float64)
-    owner = labels[ys, xs]
+    owner = labels.ravel()[inked]
     a, c = points[along] - centers[owner, along], points[across] - centers[owner, across]
     variance = np.bincount(owner, a * a, count)
     slopes = np.bincount(owner, a * c, count) / np.maximum(variance, 1)

@@ -1,0 +1,229 @@
+"""Takes the printed frame of a field out and leaves the strokes that touch or cross it.
+
+Each side of the frame is traced column by column (or row by row). Where the ink across the rule is no thicker
+than the rule itself, it is print and goes; where it sticks out on either side, a stroke touches or crosses the
+rule there, and all of it stays.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SEARCH = 14  # pixels a rule may lie off its expected place
+BLOCK = 64  # pixels of rule traced at a time
+REACH = 12  # pixels looked at on each side of a rule to tell print from strokes
+NOMINAL_WIDTH = 5.0  # pixels of a printed rule at 300 dpi, where none can be measured
+SLACK = 2.0  # pixels a ragged rule may stick out without being a stroke
+MIN_COVERAGE = 0.4
+SPUR = 3  # columns: what sticks out on fewer is raggedness
+MAX_BRIDGE = 30  # columns between two strokes that may be one written along the rule
+LEAN_OVER = 5  # rows over which strokes must lean towards each other to be joined
+DROPOUT = 6  # pixels of a gap inside a stroke where it crosses a rule
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The printed frame of a field in its own raster: middle lines of its four sides and their width, pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    width: float
+
+
+def remove_frame(ink: NDArray[np.bool_], expected: Frame) -> tuple[NDArray[np.bool_], Frame]:
+    """Removes the four sides of a printed frame.
+
+    Args:
+        ink: bool (H, W) of a field raster, upright; True = ink.
+        expected: where registration expects the middle of each side.
+
+    Returns:
+        A copy without the frame, and the frame as it was found. A side of which less than two fifths is there
+        is left alone, and stays where it was expected.
+    """
+    cleaned = ink.copy()
+    left, top, right, bottom = expected.left, expected.top, expected.right, expected.bottom
+    # Transposed views let one function trace rules of both directions.
+    traces = {
+        "top": _trace(ink, top, left, right),
+        "bottom": _trace(ink, bottom, left, right),
+        "left": _trace(ink.T, left, top, bottom),
+        "right": _trace(ink.T, right, top, bottom),
+    }
+    found = [trace for trace in traces.values() if trace is not None]
+    if not found:
+        return cleaned, expected
+    width = float(np.median([trace.width for trace in found]))
+    for side, trace in traces.items():
+        if trace is not None:
+            vertical = side in ("left", "right")
+            closed = _close_dropouts(ink.T if vertical else ink)
+            _erase(ink.T if vertical else ink, closed, cleaned.T if vertical else cleaned, trace, width)
+
+    def place(side: str, otherwise: float) -> float:
+        trace = traces[side]
+        return float(np.median(trace.middle)) if trace is not None else otherwise
+
+    frame = Frame(place("left", left), place("top", top), place("right", right), place("bottom", bottom), width)
+    _erase_corners(cleaned, frame)
+    return cleaned, frame
+
+
+def _close_dropouts(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Ink with short gaps closed along columns: scanners drop pixels where a stroke crosses a rule."""
+    kernel = np.ones((DROPOUT + 1, 1), np.uint8)
+    return cv2.morphologyEx(ink.astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Trace:
+    """A rule followed from ``start``: the row of its middle at each column, and its width, in pixels."""
+
+    start: int
+    middle: NDArray[np.float64]
+    width: float
+
+
+def _trace(ink: NDArray[np.bool_], level: float, start: float, stop: float) -> _Trace | None:
+    """Follows a nearly horizontal rule near row ``level`` from column ``start`` to ``stop``."""
+    height, width = ink.shape
+    first, last = max(0, round(start) - 3), min(width, round(stop) + 4)
+    top, bottom = max(0, round(level) - SEARCH), min(height, round(level) + SEARCH + 1)
+    if last - first < 8 or bottom - top < 3:
+        return None
+    band = ink[top:bottom, first:last]
+    edges = np.arange(0, last - first, BLOCK)
+    if len(edges) > 1 and last - first - edges[-1] < BLOCK // 2:
+        edges = edges[:-1]
+    sizes = np.diff(np.append(edges, last - first))
+    share = np.add.reduceat(band, edges, axis=1, dtype=np.float64) / sizes
+    smooth = np.apply_along_axis(np.convolve, 0, share, np.ones(3) / 3, "same")
+    peak = smooth.max(axis=0)
+    if np.average(peak, weights=sizes) < MIN_COVERAGE:
+        return None
+    # The middle of each block is the centre of the rows that are nearly as full as the fullest.
+    rows = np.arange(top, bottom, dtype=np.float64)[:, None]
+    nearest = np.abs(rows - rows[np.argmax(smooth, axis=0), 0]) <= 5
+    weight = np.where(nearest & (share >= 0.6 * peak), share, 0) + 1e-9
+    middle = (weight * rows).sum(axis=0) / weight.sum(axis=0)
+    centers = first + edges + sizes / 2
+    line = _robust_line(centers, middle, peak * sizes)
+    middle = np.where(np.abs(middle - line) <= 3, middle, line)
+    columns = np.arange(first, last)
+    traced = np.interp(columns, centers, middle) if len(centers) > 1 else np.full(len(columns), middle[0])
+    up, down = _extent(ink, columns, traced)
+    thickness = (up + down + 1)[(up + down) > 0]
+    width_here = float(np.median(thickness)) if len(thickness) else NOMINAL_WIDTH
+    return _Trace(first, traced, float(np.clip(width_here, 1, 3 * NOMINAL_WIDTH)))
+
+
+def _robust_line(x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values at x of a straight line through the points, with far ones losing their weight."""
+    if len(x) < 3:
+        return np.full(len(x), np.average(y, weights=weight + 1e-9))
+    fitted = np.full(len(x), np.median(y))
+    for _ in range(4):
+        trust = weight / (1 + (y - fitted) ** 2) + 1e-9
+        fitted = np.polyval(np.polyfit(x, y, 1, w=np.sqrt(trust)), x)
+    return fitted
+
+
+def _extent(
+    ink: NDArray[np.bool_], columns: NDArray[np.intp], middle: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """How far the ink at a rule's middle reaches up and down in each column, 0..REACH pixels."""
+    center = np.rint(middle).astype(np.intp)
+    steps = np.arange(REACH + 1)
+    limit = ink.shape[0] - 1
+
+    def reach(direction: int) -> NDArray[np.intp]:
+        rows = np.clip(center[None, :] + direction * steps[:, None], 0, limit)
+        return np.logical_and.accumulate(ink[rows, columns[None, :]], axis=0).sum(axis=0)
+
+    # A column whose middle pixel dropped out is judged by the pixels beside it.
+    return np.maximum(reach(-1) - 1, 0), np.maximum(reach(1) - 1, 0)
+
+
+def _erase(
+    ink: NDArray[np.bool_],
+    closed: NDArray[np.bool_],
+    cleaned: NDArray[np.bool_],
+    trace: _Trace,
+    width: float,
+) -> None:
+    """Erases a traced rule from ``cleaned``, but for the strokes of ``ink`` that touch or cross it.
+
+    A stroke that touches from one side keeps its end up to the middle of the rule, a crossing one is kept whole
+    and joined where it dropped out.
+    """
+    columns = np.arange(trace.start, trace.start + len(trace.middle))
+    up, down = _extent(ink, columns, trace.middle)
+    half = (width - 1) / 2
+    above = _without_spurs(up > half + SLACK)
+    below = _without_spurs(down > half + SLACK)
+    closed_up, closed_down = _extent(closed, columns, trace.middle)
+    crossing = _without_spurs((closed_up > half + SLACK) & (closed_down > half + SLACK))
+    above_ends = above | _bridges(ink, trace, above, -1, half)
+    below_ends = below | _bridges(ink, trace, below, 1, half)
+    reach = int(np.ceil(half + SLACK))
+    center = np.rint(trace.middle).astype(np.intp)
+    for step in range(-reach, reach + 1):
+        rows = center + step
+        stroke = crossing | (above_ends if step <= 0 else False) | (below_ends if step >= 0 else False)
+        bare = ~stroke & (rows >= 0) & (rows < ink.shape[0])
+        cleaned[rows[bare], columns[bare]] = False
+        joined = crossing & (rows >= 0) & (rows < ink.shape[0])
+        cleaned[rows[joined], columns[joined]] |= closed[rows[joined], columns[joined]]
+
+
+def _without_spurs(touched: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Clears runs of fewer than ``SPUR`` columns: the ragged edge of a rule, not a stroke."""
+    row = touched[None, :].astype(np.uint8)
+    return cv2.morphologyEx(row, cv2.MORPH_OPEN, np.ones((1, SPUR), np.uint8))[0] > 0
+
+
+def _bridges(
+    ink: NDArray[np.bool_], trace: _Trace, touched: NDArray[np.bool_], direction: int, half: float
+) -> NDArray[np.bool_]:
+    """Columns between two strokes that run together inside the rule, like the bottom of a u written on it.
+
+    ``direction`` is -1 for strokes that come from above, 1 from below. Two neighbouring contacts are joined if
+    they are at most ``MAX_BRIDGE`` apart and both lean towards each other.
+    """
+    joined = np.zeros_like(touched)
+    steps = np.flatnonzero(np.diff(np.concatenate([[0], touched.astype(np.int8), [0]])))
+    starts, stops = steps[::2], steps[1::2]
+    for left_stop, right_start in zip(stops[:-1], starts[1:], strict=True):
+        if right_start - left_stop > MAX_BRIDGE:
+            continue
+        near = round(half + SLACK + 1)
+        gaps = []
+        for distance in (near, near + LEAN_OVER):
+            row = round(trace.middle[left_stop]) + direction * distance
+            if not 0 <= row < ink.shape[0]:
+                break
+            first = trace.start + left_stop - 1 - SPUR
+            line = ink[row, max(0, first - LEAN_OVER) : trace.start + right_start + SPUR + LEAN_OVER]
+            center = trace.start + (left_stop + right_start) // 2 - max(0, first - LEAN_OVER)
+            left, right = np.flatnonzero(line[:center]), np.flatnonzero(line[center:])
+            if len(left) == 0 or len(right) == 0:
+                break
+            gaps.append((center - left[-1], right[0]))
+        if len(gaps) == 2 and all(far - close >= 1 for close, far in zip(*gaps, strict=True)):
+            joined[left_stop:right_start] = True
+    return joined
+
+
+def _erase_corners(cleaned: NDArray[np.bool_], frame: Frame) -> None:
+    """Clears the four corners, where each side looks like a stroke crossing the other."""
+    reach = round(frame.width / 2 + SLACK)
+    height, width = cleaned.shape
+    for y in (frame.top, frame.bottom):
+        for x in (frame.left, frame.right):
+            rows = slice(max(0, round(y) - reach), min(height, round(y) + reach + 1))
+            columns = slice(max(0, round(x) - reach), min(width, round(x) + reach + 1))
+            cleaned[rows, columns] = False
