@@ -17,6 +17,10 @@ class DatasetError(Exception):
     """A data set is absent, unreadable or not what its name says; names the file and the remedy."""
 
 
+class AbsentError(DatasetError):
+    """A file of a data set is not where it was looked for."""
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledCrops:
     """Characters with their classes and, where known, the hands that wrote them.

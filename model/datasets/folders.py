@@ -43,8 +43,8 @@ def load_folder(folder: Path, split: str, normalize: Normalize) -> LabelledCrops
         normalize: ink to 28x28.
 
     Raises:
-        DatasetError: no such folder, a class folder that names no class, no readable picture, or ``test`` of an
-            undivided set.
+        DatasetError: no such folder, a class folder that names no class, no readable picture, or
+            ``test`` of an undivided set.
     """
     roots = split_folders(folder, split)
     builder = CropBuilder(f"folder:{folder}", normalize)
@@ -73,7 +73,7 @@ def split_folders(folder: Path, split: str) -> list[Path]:
     if not divided:
         if split == "test":
             raise DatasetError(
-                f"{folder}: an undivided set has no test split; ask for 'all', or make {folder}/test"
+                f"{folder}: undivided, without a test split; ask for 'all', or make {folder}/test"
             )
         return [folder]
     chosen = [path for path in divided if split in ("all", path.name)]
@@ -121,7 +121,7 @@ def picture_ink(data: bytes, where: str) -> NDArray[np.uint8]:
             gray = np.asarray(upright.convert("L"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{where}: not a readable picture ({error})") from error
-    threshold, dark = cv2.threshold(gray, 0, 1, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
+    _, dark = cv2.threshold(gray, 0, 1, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
     border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
     written = dark == 0 if border.mean() > 0.5 else dark == 1
     if not written.any() or written.all():

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.alphabets import class_index
 from model.datasets.building import Normalize, normalize_all
-from model.datasets.crops import SIZE, DatasetError, LabelledCrops, unknown_writers
+from model.datasets.crops import SIZE, AbsentError, DatasetError, LabelledCrops, unknown_writers
 from model.datasets.trees import FileTree, find_file, find_trees
 
 # The 47 classes merge the 15 letters whose two cases look alike; the capital stands for both.
@@ -90,9 +90,9 @@ def load_emnist(folder: Path, variant: str, split: str, normalize: Normalize | N
     trees = find_trees(folder, EMNIST_ARCHIVES)
     stem = f"emnist-{variant}-{split}"
     images, labels = (_read(trees, folder, stem, kind) for kind in ("images", "labels"))
-    if images.ndim == 3:
+    if images.shape[1:] == (SIZE, SIZE):
         images = np.ascontiguousarray(images.transpose(0, 2, 1))
-    if normalize is not None:
+    if normalize is not None and images.ndim == 3:
         # Their blur leaves a grey haze around the ink, which would count as ink when the box is drawn.
         images = normalize_all((np.where(image < FAINT, 0, image) for image in images), normalize)
     return _crops(stem, images, labels, EMNIST_CHARACTERS[variant], first=1 if variant == "letters" else 0)
@@ -103,7 +103,7 @@ def _read(trees: Sequence[FileTree], folder: Path, stem: str, kind: str) -> NDAr
     candidates = [f"{stem}-{kind}{mark}{ending}{gz}" for mark in "-." for gz in (".gz", "")]
     found = find_file(trees, candidates)
     if found is None:
-        raise DatasetError(f"{candidates[0]} is not below {folder}")
+        raise AbsentError(f"{candidates[0]} is not below {folder}")
     tree, name = found
     return parse_idx(tree.read(name), tree.describe(name))
 

@@ -1,11 +1,11 @@
 """NIST Special Database 19: hand-printed forms and characters of 3,600 people.
 
 Source: Grother, "NIST Special Database 19: Handprinted Forms and Characters Database" (1995; second edition
-2016). NIST asks that partition hsf_4 be used for reporting only: it is ``test`` here, the rest is ``train``.
+2016). NIST asks that partition hsf_4 be used for reporting only: it is ``test`` here, the rest ``train``.
 
-Second edition: PNG files of 128x128, dark on light, in ``by_class/<hex>/{train_<hex>,hsf_N}/`` (no writers) or
-``by_write/hsf_N/f<writer>_<template>/<kind>/`` (no classes: those are looked up by the file's MD5 in NIST's
-``by_class_md5.log``). First edition: stacks ``.mis`` with classes ``.cls`` in the same hierarchies.
+Second edition: PNG files of 128x128, dark on light, in ``by_class/<hex>/{train_<hex>,hsf_N}/`` (no writers)
+or ``by_write/hsf_N/f<writer>_<template>/<kind>/`` (no classes: those are looked up by the file's MD5 in
+NIST's ``by_class_md5.log``). First edition: stacks ``.mis`` with classes ``.cls`` in the same hierarchies.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from model.alphabets import CHARACTERS, class_index
 from model.datasets.building import CropBuilder, Normalize
-from model.datasets.crops import DatasetError, LabelledCrops
+from model.datasets.crops import AbsentError, DatasetError, LabelledCrops
 from model.datasets.ihead import parse_classes, read_stack
 from model.datasets.trees import FileTree, find_file, find_trees
 
@@ -55,7 +55,7 @@ def load_by_class(folder: Path, split: str, normalize: Normalize) -> LabelledCro
         if found:
             break
     else:
-        raise DatasetError(f"neither {BY_CLASS_ARCHIVES[0]} nor by_class/<hex>/hsf_N is below {folder}")
+        raise AbsentError(f"neither {BY_CLASS_ARCHIVES[0]} nor by_class/<hex>/hsf_N is below {folder}")
     builder = CropBuilder(f"sd19-by-class-{split}", normalize)
     with_train = {match[1] for _, match in found if match[2].startswith("train")}
     for name, match in found:
@@ -68,7 +68,7 @@ def load_by_class(folder: Path, split: str, normalize: Normalize) -> LabelledCro
 def load_by_write(folder: Path, split: str, normalize: Normalize) -> LabelledCrops:
     """Characters sorted by writer: the edition to prefer, because it can be split by hands.
 
-    A picture whose MD5 is in no class, or in two (a bare bar is an 1, an l and an I), is left out.
+    A picture whose MD5 is in no class, or in two (a bare bar may be 1, l or I), is left out.
 
     Args:
         folder: holds ``by_write.zip`` and ``by_class_md5.log``, or the hierarchy unpacked.
@@ -83,7 +83,7 @@ def load_by_write(folder: Path, split: str, normalize: Normalize) -> LabelledCro
         if found:
             break
     else:
-        raise DatasetError(f"neither {BY_WRITE_ARCHIVES[0]} nor by_write/hsf_N/fWWWW_TT is below {folder}")
+        raise AbsentError(f"neither {BY_WRITE_ARCHIVES[0]} nor by_write/hsf_N/fWWWW_TT is below {folder}")
     builder = CropBuilder(f"sd19-by-write-{split}", normalize)
     stacks_only = all(name.endswith(".mis") for name, _ in found)
     classes = {} if stacks_only else _read_class_log(folder)
@@ -116,7 +116,7 @@ def _read_class_log(folder: Path) -> dict[bytes, int]:
             return read_class_log(candidate.read_text("ascii", errors="replace").splitlines())
     found = find_file(find_trees(folder, ()), [CLASS_LOG])
     if found is None:
-        raise DatasetError(f"{CLASS_LOG}, which names the classes of by_write, is not below {folder}")
+        raise AbsentError(f"{CLASS_LOG}, which names the classes of by_write, is not below {folder}")
     return read_class_log(found[0].read(found[1]).decode("ascii", errors="replace").splitlines())
 
 

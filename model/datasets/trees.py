@@ -1,4 +1,4 @@
-"""A folder and a zip archive read alike: the large sets come as archives that nobody should have to unpack."""
+"""A folder and a zip archive read alike: the large sets come as archives that need no unpacking."""
 
 import os
 import zipfile
