@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pdf", ".pct")
 _CHOICE = re.compile(r"\{([^{}]*,[^{}]*)\}")
 
 

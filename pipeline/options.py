@@ -10,7 +10,7 @@ from typing import Any
 
 from segmentation.templates import FormTemplate
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 120_000_000
 MIN_CONFIDENCE = 0.9
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

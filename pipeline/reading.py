@@ -38,7 +38,8 @@ def failure_of(
     """
     code = getattr(error, "code", None)
     if isinstance(code, str):
-        return Failure(source, page, sha256, stage, code, str(error))
+        plain = str.__str__(code)  # the value, where the code is a member of an enum
+        return Failure(source, page, sha256, stage, plain, str(error))
     return Failure(source, page, sha256, stage, "internal_error", f"{type(error).__name__}: {error}")
 
 
@@ -56,16 +57,22 @@ def decode_pages(
     except Exception as error:
         yield failure_of(error, source, None, sha256, "decode")
         return
-    if count < 1:
-        yield Failure(source, None, sha256, "decode", "no_pages", "the file holds no page")
-    for number in range(1, count + 1):
-        start = time.perf_counter()
-        try:
-            gray = document.read(number).gray
-        except Exception as error:
-            yield failure_of(error, source, number, sha256, "decode")
-            continue
-        yield DecodedPage(PageKey(source, number), sha256, gray, {"decode": _since(start)})
+    try:
+        if count < 1:
+            yield Failure(source, None, sha256, "decode", "no_pages", "the file holds no page")
+        for number in range(1, count + 1):
+            yield _decode_page(PageKey(source, number), document, sha256)
+    finally:
+        document.close()
+
+
+def _decode_page(key: PageKey, document: OpenedDocument, sha256: str) -> DecodedPage | Failure:
+    start = time.perf_counter()
+    try:
+        gray = document.read(key.page).gray
+    except Exception as error:
+        return failure_of(error, *key, sha256, "decode")
+    return DecodedPage(key, sha256, gray, {"decode": _since(start)})
 
 
 def segment_decoded(

@@ -36,6 +36,10 @@ class OpenedDocument(Protocol):
         """Decodes a page; numbers count from 1."""
         ...
 
+    def close(self) -> None:
+        """Releases what the decoder holds."""
+        ...
+
 
 @dataclass(frozen=True)
 class Stages:
@@ -49,13 +53,13 @@ class Stages:
     segment_page: Callable[[NDArray[np.uint8], FormTemplate], SegmentedPage]
     load_classifier: Callable[[], Classifier]
     decode: Callable[[Lattice, Constraint], Reading]
+    max_bytes: int = 500_000_000  # of a file
 
 
 def real_stages(options: JobOptions) -> Stages:
     """The stages that read real pages."""
-    from segmentation.segmenting import segment_page
-
     from model.decoding import decode
+    from segmentation.segmenting import segment_page
 
     return Stages(
         open_document=partial(_open_document, max_pixels=options.max_pixels),
@@ -66,6 +70,6 @@ def real_stages(options: JobOptions) -> Stages:
 
 
 def _open_document(data: bytes, max_pixels: int) -> OpenedDocument:
-    from segmentation.images import Limits, open_document
+    from segmentation.images import ImageLimits, open_document
 
-    return open_document(data, Limits(max_pixels=max_pixels))
+    return open_document(data, ImageLimits(max_pixels=max_pixels))

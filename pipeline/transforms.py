@@ -15,6 +15,7 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from pipeline.coders import register_coders
 from pipeline.handler import PageModelHandler
 from pipeline.matching import match_files
 from pipeline.options import JobOptions
@@ -23,6 +24,8 @@ from pipeline.reading import decode_pages, failure_of, read_classified, segment_
 from pipeline.records import ClassifiedPage, DecodedPage, Failure, PageRows, PageToClassify, ShardFile
 from pipeline.stages import Stages
 from pipeline.writing import BundleWriter, commit_run
+
+register_coders()
 
 FAILED = "failed"
 SEEN = "seen"  # one number for each file: how many pages, counted apart from what becomes of them
@@ -48,10 +51,25 @@ def failed(failure: Failure) -> TaggedOutput:
     return TaggedOutput(FAILED, failure)
 
 
-def read_file(path: str) -> bytes:
-    """The bytes of a local or remote file, as they are."""
+def read_file(path: str, max_bytes: int) -> bytes:
+    """The bytes of a local or remote file, as they are.
+
+    Raises:
+        FileTooLargeError: it has more than ``max_bytes``, of which no more are read.
+    """
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-        return bytes(stream.read())
+        data = bytes(stream.read(max_bytes + 1))
+    if len(data) > max_bytes:
+        raise FileTooLargeError(
+            f"the file has more than {max_bytes:,} bytes: split or compress it, or raise the limit"
+        )
+    return data
+
+
+class FileTooLargeError(ValueError):
+    """A file that would not fit into memory."""
+
+    code = "file_too_large"
 
 
 def open_failure(error: Exception, source: str) -> Failure:
@@ -111,9 +129,8 @@ class ReadPages(beam.PTransform):
 
     def expand(self, files: PCollection[str]) -> Any:
         """See the class."""
-        return files | "Read" >> beam.ParDo(_ReadPagesFn(self.stages)).with_outputs(
-            FAILED, SEEN, main="pages"
-        )
+        read = beam.ParDo(_ReadPagesFn(self.stages)).with_output_types(DecodedPage)
+        return files | "Read" >> read.with_outputs(FAILED, SEEN, main="pages")
 
 
 class _ReadPagesFn(beam.DoFn):
@@ -125,7 +142,7 @@ class _ReadPagesFn(beam.DoFn):
 
     def process(self, source: str) -> Iterator[Any]:
         try:
-            data = read_file(source)
+            data = read_file(source, self._stages.max_bytes)
         except Exception as error:
             count("pages_in")
             yield TaggedOutput(SEEN, 1)
@@ -149,8 +166,8 @@ class SegmentPages(beam.PTransform):
 
     def expand(self, pages: PCollection[DecodedPage]) -> Any:
         """See the class."""
-        fn = _SegmentPagesFn(self.stages, self.options)
-        return pages | "Segment" >> beam.ParDo(fn).with_outputs(FAILED, main="pages")
+        segment = beam.ParDo(_SegmentPagesFn(self.stages, self.options)).with_output_types(PageToClassify)
+        return pages | "Segment" >> segment.with_outputs(FAILED, main="pages")
 
 
 class _SegmentPagesFn(beam.DoFn):
@@ -189,8 +206,8 @@ class ReadFields(beam.PTransform):
 
     def expand(self, pages: PCollection[ClassifiedPage]) -> Any:
         """See the class."""
-        fn = _ReadFieldsFn(self.stages, self.options)
-        return pages | "ReadFields" >> beam.ParDo(fn).with_outputs(FAILED, main="rows")
+        read = beam.ParDo(_ReadFieldsFn(self.stages, self.options)).with_output_types(PageRows)
+        return pages | "ReadFields" >> read.with_outputs(FAILED, main="rows")
 
 
 class _ReadFieldsFn(beam.DoFn):

@@ -69,6 +69,9 @@ class FakeDocument:
             raise CodedError("truncated", "the page ends too early")
         return FakePage(kind)
 
+    def close(self) -> None:
+        self.kinds = []
+
 
 def fake_open(data: bytes) -> FakeDocument:
     lines = data.decode("latin-1").split()
