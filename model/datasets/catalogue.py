@@ -16,9 +16,9 @@ from model.datasets.sd19 import load_by_class, load_by_write
 SPLITS = ("train", "test", "all")
 Loader = Callable[[Path, str, Normalize], LabelledCrops]
 
-# Addresses and checksums are those that public code states for these files: several projects agree on those of
-# MNIST, EMNIST and the MD5 of SD19's archives; the two SHA-256 of by_write are stated by one. Where only an MD5
-# is known, SHA-256 is left open. None has been compared with a download of our own yet.
+# Addresses and checksums are those that public code states for these files: several projects agree on those
+# of MNIST, EMNIST and the MD5 of SD19's archives; the two SHA-256 of by_write are stated by one. Where an
+# MD5 alone is known, SHA-256 is left open. None has been compared with a download of our own yet.
 _SD19 = "https://s3.amazonaws.com/nist-srd/SD19/"
 
 

@@ -4,12 +4,13 @@ Source: NIST Special Database 19 user's guide (1995); the compression codes are 
 """
 
 import io
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from model.datasets.crops import DatasetError
 
@@ -31,6 +32,13 @@ class StackHeader:
     least_bit_first: bool
     entry_width: int
     entry_height: int
+
+
+class _TallTiff(TiffImagePlugin.TiffImageFile):
+    """Pillow takes a tall stack for a decompression bomb; here MAX_PIXELS has bounded it already."""
+
+    def load_prepare(self) -> None:
+        ImageFile.ImageFile.load_prepare(self)
 
 
 def parse_header(data: bytes, where: str) -> StackHeader:
@@ -106,9 +114,10 @@ def _decode(header: StackHeader, raster: bytes, where: str) -> Image.Image:
         if header.compression == UNCOMPRESSED and not header.least_bit_first:
             return Image.frombytes("1", size, raster)
         if header.compression == GROUP_4:
+            if len(raster) < header.compressed_length:
+                raise ValueError(f"{len(raster)} bytes of {header.compressed_length}")
             tiff = _group_4_tiff(header, raster[: header.compressed_length or None])
-            # Image.open would refuse a tall stack as a decompression bomb; MAX_PIXELS has bounded it.
-            picture = TiffImagePlugin.TiffImageFile(io.BytesIO(tiff))
+            picture = _TallTiff(io.BytesIO(tiff))
             picture.load()
             return picture
     except (OSError, ValueError, SyntaxError) as error:
@@ -117,13 +126,19 @@ def _decode(header: StackHeader, raster: bytes, where: str) -> Image.Image:
 
 
 def _group_4_tiff(header: StackHeader, raster: bytes) -> bytes:
-    """The smallest TIFF around a Group 4 stream; black is zero, so that pixels are bits."""
-    directory = TiffImagePlugin.ImageFileDirectory_v2()
-    tags = {256: header.width, 257: header.height, 258: 1, 259: 4, 262: 1, 277: 1}
-    tags |= {266: 2 if header.least_bit_first else 1, 278: header.height, 279: len(raster)}
-    for tag, value in tags.items():
-        directory[tag] = value
-    directory[273] = 0
-    start = 8 + len(directory.tobytes(8))
-    directory[273] = start
-    return b"II*\0" + (8).to_bytes(4, "little") + directory.tobytes(8) + raster
+    """The smallest TIFF around a Group 4 stream: a header, one directory of 32-bit tags, one strip."""
+    tags = {
+        256: header.width,
+        257: header.height,
+        258: 1,  # bits a sample
+        259: 4,  # Group 4
+        262: 1,  # black is zero: pixels come out as the raster's bits
+        266: 2 if header.least_bit_first else 1,
+        273: 0,  # where the strip starts, set below
+        277: 1,  # samples a pixel
+        278: header.height,
+        279: len(raster),
+    }
+    tags[273] = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4) + raster
