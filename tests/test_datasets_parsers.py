@@ -231,6 +231,13 @@ def test_by_write_without_the_log(tmp_path):
         open_dataset("sd19", "train", folder=tmp_path, normalize=shrink)
 
 
+def test_sd19_takes_what_is_there(tmp_path):
+    write_zip(tmp_path / "by_class.zip", BY_CLASS)
+    assert texts(open_dataset("sd19", "train", folder=tmp_path, normalize=shrink)) == ["0", "J"]
+    with pytest.raises(AbsentError, match=r"by_write\.zip and by_class_md5\.log into .*gone.*--download"):
+        open_dataset("sd19", "train", folder=tmp_path / "gone", normalize=shrink)
+
+
 def test_the_log_in_either_spelling_of_checksum_tools():
     digest = "0123456789abcdef" * 2
     for line in (f"{digest}  ./by_class/41/hsf_0/a.png", f"MD5 (by_class/41/hsf_0/a.png) = {digest}"):

@@ -1,5 +1,6 @@
 """The data sets by name: what each is, whose it is, where it comes from, and how to open it."""
 
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -198,6 +199,16 @@ def _remedy(info: DatasetInfo, place: Path) -> str:
     return f"Put {names} into {place}, name another folder, or fetch with --download{about} from {host}"
 
 
+def _load_sd19(folder: Path, split: str, normalize: Normalize) -> LabelledCrops:
+    """By writer where that is there, because it can be split by hands; else by class."""
+    try:
+        return load_by_write(folder, split, normalize)
+    except AbsentError:
+        with contextlib.suppress(AbsentError):
+            return load_by_class(folder, split, normalize)
+        raise
+
+
 def _load_emnist(variant: str) -> Loader:
     return lambda folder, split, normalize: load_emnist(folder, variant, split, normalize)
 
@@ -225,7 +236,7 @@ _ENTRIES = [
             f"emnist-{variant}",
             _EMNIST_LINES[variant],
             "https://www.nist.gov/itl/products-and-services/emnist-dataset",
-            _US_GOVERNMENT,
+            "no licence stated with the files; made from NIST SD19 and published by NIST",
             "emnist",
             EMNIST_FILES,
             _load_emnist(variant),
@@ -234,16 +245,16 @@ _ENTRIES = [
     ),
     DatasetInfo(
         "sd19",
-        "62 classes, 814,255 scans of 3,600 writers; hsf_4 is test (same as sd19-by-write)",
+        "62 classes, 814,255 scans of 3,600 writers; hsf_4 is test; by writer if that lies there",
         _SD19_SOURCE,
         _US_GOVERNMENT,
         "sd19",
         BY_WRITE_FILES,
-        load_by_write,
+        _load_sd19,
     ),
     DatasetInfo(
         "sd19-by-write",
-        "the same; first edition (.mis stacks) too",
+        "the same characters by writer; first edition (.mis stacks) too",
         _SD19_SOURCE,
         _US_GOVERNMENT,
         "sd19",
