@@ -1,62 +1,241 @@
-"""Types of the decoder; see ``decode``."""
+"""Reading a row: from candidates with class probabilities to a text that can be trusted or doubted.
 
-from dataclasses import dataclass
+Best paths come from the lattice's scores (``model.path_scores``), probabilities from all of its paths
+(``model.path_search``). This module joins the two into a ``Reading``.
+"""
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.lattice import (
+    DEFAULT_OPTIONS,
+    CharacterReading,
+    Constraint,
+    DecodingOptions,
+    Lattice,
+    Reading,
+)
+from model.path_scores import PathScores, score_lattice
+from model.path_search import LatticeChain, LengthCounter, Path, PathFinder
+from model.permutation import assign, exchange_odds
 
-@dataclass(frozen=True, slots=True)
-class Lattice:
-    """Candidates of one row of writing with their class log-probabilities.
+__all__ = [
+    "DEFAULT_OPTIONS",
+    "CharacterReading",
+    "Constraint",
+    "DecodingOptions",
+    "Lattice",
+    "Reading",
+    "decode",
+]
 
-    Attributes:
-        starts, stops: int (N,). Candidate i covers pieces ``starts[i] <= p < stops[i]``.
-        log_probs: float32 (N, 63) natural logarithms over ``alphabets.CHARACTERS`` and not-a-character.
-        bounds: float32 (N, 4) left, top, right, bottom of the candidate's ink, in units of the height of the
-            writing area (top 0 = its upper edge, bottom 1 = its lower edge).
-        piece_bounds: float32 (P, 4) the same for single pieces.
-        piece_ink: float32 (P,) ink area of the pieces, in units of that height squared.
+# Readings less probable than this, relative to the best, are not worth a reader's time.
+_LEAST_SHARE = 1e-4
+# Several paths may spell one text (a speck kept or left out), so more paths than texts are looked at.
+_PATHS_PER_TEXT = 3
+
+
+def decode(
+    lattice: Lattice,
+    constraint: Constraint,
+    n_best: int = 5,
+    options: DecodingOptions = DEFAULT_OPTIONS,
+) -> Reading:
+    """Reads one row of writing.
+
+    The texts of the best paths are ranked by their probability: the mass of all paths that spell them, as a
+    share of all paths, among which are those with unreadable characters and, at little weight, those of a
+    wrong length. If no path has an allowed length, the best of any length is returned and all its
+    probabilities are multiplied by ``options.wrong_length``, so that it is sure to be reviewed.
+
+    Args:
+        lattice: candidates and their log-probabilities.
+        constraint: what may stand in the field.
+        n_best: how many texts to return at most, the best included; also the characters shown for a place.
+        options: weights.
+
+    Returns:
+        The reading; all probabilities in 0..1. Nothing read is the text ``""``. Spaces are no characters of
+        the reading and have no part in its confidence.
+
+    Raises:
+        ValueError: the lattice's arrays do not fit together or hold NaN, or ``n_best`` is less than 1.
+        KeyError: the charset is unknown.
     """
+    if n_best < 1:
+        raise ValueError(f"n_best is {n_best}; ask for at least one reading")
+    scores = score_lattice(lattice, constraint, options)
+    pieces = len(lattice.piece_ink)
+    counter = LengthCounter.of(constraint.min_length, constraint.max_length, pieces)
+    finder, trust = PathFinder(scores, counter), 1.0
+    if not finder.feasible:
+        counter, trust = LengthCounter.of(0, pieces, pieces), options.wrong_length
+        finder = PathFinder(scores, counter)
+    chain = LatticeChain(scores, counter, options.temperature)
+    candidates, kept = chain.candidate_probabilities(options.wrong_length)
+    texts = _ranked_texts(finder, chain, n_best, options.temperature)
+    row = _Row(lattice, constraint, scores, options, n_best)
+    if constraint.permutation and 0 < len(texts[0][0].labels) <= len(scores.characters):
+        return row.permuted(texts[0][0], candidates * chain.shares.sum(axis=1), trust)
+    ranked = [(path, trust * min(mass / kept, 1.0)) for path, mass in texts]
+    return row.reading(ranked, candidates[:, None] * chain.shares, trust)
 
-    starts: NDArray[np.integer]
-    stops: NDArray[np.integer]
-    log_probs: NDArray[np.float32]
-    bounds: NDArray[np.float32]
-    piece_bounds: NDArray[np.float32]
-    piece_ink: NDArray[np.float32]
+
+def _ranked_texts(
+    finder: PathFinder, chain: LatticeChain, n_best: int, temperature: float
+) -> list[tuple[Path, float]]:
+    """The best path of each of the most probable texts, and the text's mass; most probable first."""
+    paths: dict[tuple[int, ...], Path] = {}
+    for path in finder.best_paths(_PATHS_PER_TEXT * n_best, -temperature * float(np.log(_LEAST_SHARE))):
+        paths.setdefault(path.labels, path)
+        if len(paths) == n_best:
+            break
+    texts = [(path, chain.text_probability(path)) for path in paths.values()]
+    return sorted(texts, key=lambda text: -text[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Constraint:
-    """What may stand in a field: a charset by name and a range of lengths (spaces not counted)."""
+class _Row:
+    """What all readings of one row have in common."""
 
-    charset: str
-    min_length: int
-    max_length: int
+    def __init__(
+        self,
+        lattice: Lattice,
+        constraint: Constraint,
+        scores: PathScores,
+        options: DecodingOptions,
+        n_best: int,
+    ) -> None:
+        self._lattice, self._scores, self._options = lattice, scores, options
+        self._spaces, self._shown = constraint.spaces, n_best - 1
+
+    def reading(self, ranked: list[tuple[Path, float]], labels: NDArray[np.float64], trust: float) -> Reading:
+        """The reading of ranked texts, given the probability of each label of each candidate (N, C)."""
+        texts = [(self._text(path), confidence) for path, confidence in ranked]
+        best, confidence = texts[0]
+        runners_up = tuple(text for text in texts[1:] if text[1] > _LEAST_SHARE * confidence)
+        return Reading(best, confidence, self._characters(ranked[0][0], trust * labels), runners_up)
+
+    def _characters(self, path: Path, labels: NDArray[np.float64]) -> tuple[CharacterReading, ...]:
+        """Characters with their probabilities, summed over the cuts that hold the same ink."""
+        if not path.candidates:
+            return ()
+        chosen = np.array(path.candidates)
+        overlaps, same = _shared_ink(self._lattice, chosen)
+        places = np.arange(len(chosen))
+        own = np.array(path.labels)
+        confidences = np.minimum((same @ labels)[places, own], 1.0)
+        others = np.minimum(overlaps @ labels, (1.0 - confidences)[:, None])
+        others[places, own] = -1.0
+        order = np.argsort(-others, axis=1)[:, : min(self._shown, others.shape[1] - 1)]
+        values = np.take_along_axis(others, order, axis=1).tolist()
+        names = self._scores.characters
+        alternatives = (
+            tuple((names[k], value) for k, value in zip(ks, row, strict=True) if value > _LEAST_SHARE)
+            for ks, row in zip(order.tolist(), values, strict=True)
+        )
+        rows = zip(path.candidates, path.labels, confidences.tolist(), alternatives, strict=True)
+        return tuple(
+            CharacterReading(names[label], confidence, candidate, others)
+            for candidate, label, confidence, others in rows
+        )
+
+    def _text(self, path: Path) -> str:
+        characters = [self._scores.characters[label] for label in path.labels]
+        if self._spaces and len(characters) > 2:
+            for place in _wide_gaps(self._lattice.bounds[list(path.candidates)], self._options.space_gap):
+                characters[place] += " "
+        return "".join(characters)
+
+    def permuted(self, path: Path, candidates: NDArray[np.float64], trust: float) -> Reading:
+        """The best reading of a path's candidates in which no character stands twice.
+
+        The cuts of the path are kept. Probabilities come from the exchanges of two characters (or of one
+        with an unused one), each taken to be independent of the others: exact where doubts do not share a
+        character, which is the usual case. The field's is that of these labels times that of each cut.
+
+        Args:
+            path: best path without the constraint.
+            candidates: float64 (N,) probability that a candidate is on the path and readable.
+            trust: factor of all probabilities.
+        """
+        chosen = np.array(path.candidates)
+        scores = self._scores.labels[chosen] / self._options.temperature
+        labels = assign(-scores)
+        odds = exchange_odds(scores, labels)
+        own = 1.0 / (1.0 + odds).prod(axis=1)
+        _, same = _shared_ink(self._lattice, chosen)
+        cuts = trust * np.minimum(same @ candidates, 1.0)
+        swaps = np.triu(np.ones((len(labels), len(labels)), bool), 1)
+        apart = np.ones_like(odds, bool)
+        apart[:, labels] = swaps
+        doubt = odds[apart]
+        confidence = trust * float(np.prod(cuts / max(trust, 1e-300)) / (1.0 + doubt).prod())
+        permuted = replace(path, labels=tuple(labels.tolist()))
+        characters = tuple(
+            self._permuted_character(candidate, label, float(mine), mine * row)
+            for candidate, label, mine, row in zip(
+                path.candidates, permuted.labels, cuts * own, odds, strict=True
+            )
+        )
+        runners_up = self._exchanges(permuted, np.where(apart, odds, 0.0), confidence)
+        return Reading(self._text(permuted), confidence, characters, runners_up)
+
+    def _permuted_character(
+        self, candidate: int, label: int, confidence: float, others: NDArray[np.float64]
+    ) -> CharacterReading:
+        names = self._scores.characters
+        order = np.argsort(-others)[: self._shown].tolist()
+        alternatives = tuple((names[k], float(others[k])) for k in order if others[k] > _LEAST_SHARE)
+        return CharacterReading(names[label], confidence, candidate, alternatives)
+
+    def _exchanges(
+        self, path: Path, odds: NDArray[np.float64], confidence: float
+    ) -> tuple[tuple[str, float], ...]:
+        """Texts one exchange away from the best permutation, best first."""
+        texts = []
+        for flat in np.argsort(-odds, axis=None)[: self._shown].tolist():
+            place, label = divmod(flat, odds.shape[1])
+            if odds[place, label] <= _LEAST_SHARE:
+                break
+            swapped = list(path.labels)
+            if label in swapped:
+                swapped[swapped.index(label)] = swapped[place]
+            swapped[place] = label
+            texts.append(
+                (self._text(replace(path, labels=tuple(swapped))), confidence * float(odds[place, label]))
+            )
+        return tuple(texts)
 
 
-@dataclass(frozen=True, slots=True)
-class CharacterReading:
-    """One character of a reading.
+def _shared_ink(
+    lattice: Lattice, chosen: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Which candidates share ink with the chosen ones, and which are the same but for specks.
 
-    ``candidate`` indexes the lattice; ``alternatives`` are the next characters with their posterior, best
-    first, without the label itself.
+    Returns:
+        Two float64 (chosen, N) of 0 and 1: those that share a piece; and those of which more than half of
+        the joint ink is shared. Of the latter no path can hold two, so their probabilities may be summed.
     """
+    ink = np.append(0.0, (lattice.piece_ink.astype(np.float64) + 1e-9).cumsum())
+    starts, stops = lattice.starts, lattice.stops
+    first = np.maximum(starts[chosen][:, None], starts)
+    last = np.minimum(stops[chosen][:, None], stops)
+    overlaps = last > first
+    shared = np.where(overlaps, ink[np.maximum(last, first)] - ink[first], 0.0)
+    sizes = ink[stops] - ink[starts]
+    same = 2.0 * shared > sizes[chosen][:, None] + sizes - shared
+    return overlaps.astype(np.float64), same.astype(np.float64)
 
-    label: str
-    confidence: float
-    candidate: int
-    alternatives: tuple[tuple[str, float], ...]
 
+def _wide_gaps(bounds: NDArray[np.float32], space_gap: float) -> list[int]:
+    """Places after which a space stands, from the bounds of the row's characters (L, 4).
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The best reading of a line: text, probability that all of it is right (0..1), its characters, and the
-    next best texts with their probabilities, best first.
+    The gap exceeds the median gap (the lower one of two) by ``space_gap`` median character heights.
     """
-
-    text: str
-    confidence: float
-    characters: tuple[CharacterReading, ...]
-    runners_up: tuple[tuple[str, float], ...]
+    reach = np.maximum.accumulate(bounds[:, 2])
+    gaps = np.maximum(bounds[1:, 0] - reach[:-1], 0.0)
+    usual = np.sort(gaps)[(len(gaps) - 1) // 2]
+    height = np.median(bounds[:, 3] - bounds[:, 1])
+    return np.flatnonzero(gaps > usual + space_gap * height).tolist()

@@ -1,0 +1,112 @@
+"""Types of the decoder: what it reads from, what may stand there, what it returns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """Candidates of one row of writing with their class log-probabilities.
+
+    Attributes:
+        starts, stops: int (N,). Candidate i covers pieces ``starts[i] <= p < stops[i]``.
+        log_probs: float32 (N, 63) natural logarithms over ``alphabets.CHARACTERS`` and not-a-character.
+        bounds: float32 (N, 4) left, top, right, bottom of the candidate's ink, in units of the height of the
+            writing area (top 0 = its upper edge, bottom 1 = its lower edge).
+        piece_bounds: float32 (P, 4) the same for single pieces, from left to right.
+        piece_ink: float32 (P,) ink area of the pieces, in units of that height squared.
+    """
+
+    starts: NDArray[np.integer]
+    stops: NDArray[np.integer]
+    log_probs: NDArray[np.float32]
+    bounds: NDArray[np.float32]
+    piece_bounds: NDArray[np.float32]
+    piece_ink: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What may stand in a field.
+
+    Attributes:
+        charset: name of a charset of ``alphabets.CHARSETS``.
+        min_length, max_length: how many characters, spaces not counted.
+        permutation: no character of the charset stands twice (an alphabet written in any order).
+        spaces: the row may hold several words; a space is written where a gap is clearly wider than usual.
+    """
+
+    charset: str
+    min_length: int
+    max_length: int
+    permutation: bool = False
+    spaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterReading:
+    """One character of a reading.
+
+    Attributes:
+        label: the character.
+        confidence: probability, 0..1, that this ink reads ``label``, whatever the rest of the row reads.
+        candidate: index into the lattice.
+        alternatives: the next characters that this ink, cut in any way, may read, with their probability;
+            best first, without the label itself.
+    """
+
+    label: str
+    confidence: float
+    candidate: int
+    alternatives: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The best reading of a line: text, probability that all of it is right (0..1), its characters, and the
+    next best texts with their probabilities, best first.
+    """
+
+    text: str
+    confidence: float
+    characters: tuple[CharacterReading, ...]
+    runners_up: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingOptions:
+    """The weights of the decoder. Scores are natural logarithms; sizes are relative to the row's own hand.
+
+    Attributes:
+        temperature: flattens (above 1) or sharpens every posterior; never changes which path is best.
+        segmentation_weight: weight, per piece, of the classifier's belief that a cut holds a character at
+            all. Higher trusts its not-a-character class more than the labels and the geometry.
+        rejection_floor: least probability of being a character that any cut is given, so that one wrong
+            not-a-character verdict cannot veto a path that everything else favours.
+        skip_cost: cost of leaving out as much ink as a whole character holds when the classifier is sure
+            that it is none. Grows with the ink, and with the doubt that it is none.
+        width_tolerance: how much wider than the expected pitch a candidate may be: the deviation, in
+            natural logarithms of the ratio, that costs half a nat. Narrower ones cost nothing (1, I, l).
+        height_tolerance: the same for a height below half or above double the usual height of the row.
+        gap_tolerance: white gap inside a candidate, in character heights, that costs half a nat; the cost
+            grows with its square. Pieces that overlap horizontally cost nothing.
+        wrong_length: prior weight of readings that break the length which the field prescribes. They are
+            never returned while one that keeps it exists, but they take their share of its confidence.
+        space_gap: a space is written where a gap exceeds the row's median gap by this many median
+            character heights.
+    """
+
+    temperature: float = 1.0
+    segmentation_weight: float = 1.0
+    rejection_floor: float = 1e-3
+    skip_cost: float = 5.0
+    width_tolerance: float = 0.35
+    height_tolerance: float = 0.5
+    gap_tolerance: float = 0.15
+    wrong_length: float = 0.003
+    space_gap: float = 0.4
+
+
+DEFAULT_OPTIONS = DecodingOptions()
