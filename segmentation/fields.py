@@ -32,6 +32,20 @@ class FieldInk:
     area: Box
     to_page: NDArray[np.float64]
 
+    def tightened(self) -> "FieldInk":
+        """The same without empty margins, so that no later step walks over paper."""
+        rows = np.flatnonzero(self.ink.any(axis=1))
+        if len(rows) == 0:
+            return self
+        columns = np.flatnonzero(self.ink[rows[0] : rows[-1] + 1].any(axis=0))
+        left, top = int(columns[0]), int(rows[0])
+        shift = np.array([[1, 0, left], [0, 1, top], [0, 0, 1]], np.float64)
+        return FieldInk(
+            self.ink[top : rows[-1] + 1, left : columns[-1] + 1],
+            Box(self.area.x - left, self.area.y - top, self.area.width, self.area.height),
+            self.to_page @ shift,
+        )
+
 
 def surroundings(template: FormTemplate) -> dict[str, Box]:
     """For each field the region in which its writing may be found: its box and what is free around it.

@@ -217,32 +217,30 @@ def make_candidates(pieces: Pieces, area: Box, to_page: NDArray[np.float64]) -> 
         area: writing area of the row in raster pixels.
         to_page: float64 (2, 3), raster pixels to page pixels.
     """
-    boxes = pieces.boxes
-    spans = []
-    for start in range(len(boxes)):
-        left, right = boxes[start, 0], boxes[start, 0] + boxes[start, 2]
-        for stop in range(start + 1, min(start + MAX_PIECES, len(boxes)) + 1):
-            left = min(left, boxes[stop - 1, 0])
-            right = max(right, boxes[stop - 1, 0] + boxes[stop - 1, 2])
+    edges = [(x, y, x + width, y + height) for x, y, width, height in pieces.boxes.tolist()]
+    spans, rectangles = [], []
+    for start in range(len(edges)):
+        left, top, right, bottom = edges[start]
+        for stop in range(start + 1, min(start + MAX_PIECES, len(edges)) + 1):
+            x0, y0, x1, y1 = edges[stop - 1]
+            left, top, right, bottom = min(left, x0), min(top, y0), max(right, x1), max(bottom, y1)
             if stop > start + 1 and right - left > MAX_WIDTH * area.height:
                 break
             spans.append((start, stop))
-    starts = np.array([start for start, _ in spans], np.int16)
-    stops = np.array([stop for _, stop in spans], np.int16)
-    rectangles = np.array([_union(boxes[start:stop]) for start, stop in spans], np.float32).reshape(-1, 4)
+            rectangles.append((left, top, right - left, bottom - top))
     crops = np.empty((len(spans), GLYPH_SIZE, GLYPH_SIZE), np.uint8)
-    for index, (start, stop) in enumerate(spans):
-        x, y, width, height = rectangles[index].astype(int)
-        view = pieces.labels[y : y + height, x : x + width]
-        mask = (view > start) & (view <= stop)
-        crops[index] = normalize_glyph(mask.view(np.uint8) * np.uint8(255))
+    for index, ((start, stop), (x, y, width, height)) in enumerate(zip(spans, rectangles, strict=True)):
+        mask = cv2.inRange(pieces.labels[y : y + height, x : x + width], start + 1, stop)
+        crops[index] = normalize_glyph(mask)
+    starts_stops = np.array(spans, np.int16).reshape(-1, 2)
+    boxes = np.array(rectangles, np.float32).reshape(-1, 4)
     return GlyphLine(
-        starts=starts,
-        stops=stops,
+        starts=starts_stops[:, 0],
+        stops=starts_stops[:, 1],
         crops=crops,
-        boxes=page_boxes(rectangles, to_page),
-        bounds=_in_heights(rectangles, area),
-        piece_bounds=_in_heights(boxes.astype(np.float32), area),
+        boxes=page_boxes(boxes, to_page),
+        bounds=_in_heights(boxes, area),
+        piece_bounds=_in_heights(pieces.boxes.astype(np.float32), area),
         piece_ink=(pieces.areas / area.height**2).astype(np.float32),
     )
 
@@ -257,12 +255,6 @@ def page_boxes(boxes: NDArray[np.float32], to_page: NDArray[np.float64]) -> NDAr
     left, top = page_x.min(axis=0), page_y.min(axis=0)
     size = page_x.max(axis=0) - left, page_y.max(axis=0) - top
     return np.stack([left, top, *size], axis=1).astype(np.float32)
-
-
-def _union(boxes: NDArray[np.int32]) -> tuple[int, int, int, int]:
-    left, top = boxes[:, 0].min(), boxes[:, 1].min()
-    right, bottom = (boxes[:, 0] + boxes[:, 2]).max(), (boxes[:, 1] + boxes[:, 3]).max()
-    return left, top, right - left, bottom - top
 
 
 def _in_heights(boxes: NDArray[np.float32], area: Box) -> NDArray[np.float32]:

@@ -14,8 +14,8 @@ SMALL_ROW = 0.35  # rows lower than this part of the typical row are joined to a
 ASCENT = 1.6  # height of a row's writing area in heights of its typical letters
 
 
-def split_rows(ink: FieldInk, dpi: float) -> Iterator[tuple[NDArray[np.bool_], Box]]:
-    """Yields the ink of each row from top to bottom, and its writing area in raster pixels.
+def split_rows(ink: FieldInk, dpi: float) -> Iterator[FieldInk]:
+    """Yields each row from top to bottom, with its own writing area.
 
     Components as high as letters vote for the rows by the middle of their height; every component then goes to
     the nearest row as a whole, so that descenders and ascenders stay with their letters.
@@ -38,7 +38,10 @@ def split_rows(ink: FieldInk, dpi: float) -> Iterator[tuple[NDArray[np.bool_], B
         own = row_of == row
         if (own & letters).any():
             height = ASCENT * typical
-            yield own[labels], Box(ink.area.x, center - height / 2, ink.area.width, height)
+            first, last = stats[own, 1].min(), (stats[own, 1] + stats[own, 3]).max()
+            area = Box(ink.area.x, center - height / 2 - first, ink.area.width, height)
+            shift = np.array([[1, 0, 0], [0, 1, first], [0, 0, 1]], np.float64)
+            yield FieldInk(own[labels[first:last]], area, ink.to_page @ shift)
 
 
 def _row_centers(

@@ -33,9 +33,7 @@ def segment_page(gray: NDArray[np.uint8], template: FormTemplate) -> SegmentedPa
     regions = surroundings(template)
     fields, inks = [], []
     for spec in template.fields:
-        inks.append(
-            cut_field(gray, threshold, registration, spec, regions[spec.name], template.dpi)
-        )
+        inks.append(cut_field(gray, threshold, registration, spec, regions[spec.name], template.dpi))
     cleaned = time.perf_counter()
     for spec, ink in zip(template.fields, inks, strict=True):
         lines = tuple(_lines(spec, ink, template.dpi))
@@ -58,8 +56,9 @@ def ink_threshold(gray: NDArray[np.uint8]) -> float:
 def _lines(spec: FieldSpec, ink: FieldInk, dpi: float) -> list[GlyphLine]:
     """The rows of writing of one field as lattices; none if nothing is written there."""
     lines = []
-    for row, area in split_rows(ink, dpi) if spec.layout == "paragraph" else [(ink.ink, ink.area)]:
-        pieces = cut_pieces(row, area.height)
-        if len(pieces.areas) and pieces.boxes[:, 2:].max() >= MIN_WRITING * area.height:
-            lines.append(make_candidates(pieces, area, ink.to_page))
+    for loose in split_rows(ink, dpi) if spec.layout == "paragraph" else [ink]:
+        row = loose.tightened()
+        pieces = cut_pieces(row.ink, row.area.height)
+        if len(pieces.areas) and pieces.boxes[:, 2:].max() >= MIN_WRITING * row.area.height:
+            lines.append(make_candidates(pieces, row.area, row.to_page))
     return lines
