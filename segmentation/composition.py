@@ -1,0 +1,152 @@
+"""Composes rows of writing from single characters, so that the segmenter can be run where the truth is known.
+
+Every pixel remembers which character drew it. That says of each candidate glyph whether it is a whole
+character, or what a wrong cut makes: a piece, or parts of several.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmentation.glyphs import cut_pieces, make_candidates
+from segmentation.page import GlyphLine
+from segmentation.pen import crop_ink
+from segmentation.rules import Frame, remove_frame
+from segmentation.templates import Box
+
+WRONG_CUT = -1
+UNCERTAIN = -2
+WHOLE = 0.93  # of a character's ink in a candidate, and of a candidate's ink in one character, to be that character
+PARTLY = 0.85  # what comes this near to a whole character is neither that character nor clearly wrong
+_IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class LineHabits:
+    """How a hand sets characters in a row; lengths in heights of a capital letter.
+
+    Attributes:
+        gap: mean of the space between neighbours; negative ones touch or overlap.
+        gap_spread: its standard deviation.
+        drift: standard deviation of the level of each character.
+        size_spread: standard deviation of the logarithm of each character's size.
+        rule: width in pixels of a printed frame drawn along the row and taken out again; 0 for none.
+        rule_level: where its lower side runs, from the top of the capitals; 1 is the base line.
+    """
+
+    gap: float = 0.2
+    gap_spread: float = 0.12
+    drift: float = 0.04
+    size_spread: float = 0.06
+    rule: int = 0
+    rule_level: float = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class ComposedLine:
+    """A row of writing with its truth.
+
+    Attributes:
+        ink: bool (H, W), after a printed frame, if any, was taken out.
+        owner: int16 (H, W), 1 + index of the character that drew a pixel, 0 = none.
+        area: the writing area in pixels.
+    """
+
+    ink: NDArray[np.bool_]
+    owner: NDArray[np.int16]
+    area: Box
+
+    def candidates(self) -> tuple[GlyphLine, NDArray[np.int16]]:
+        """Runs the segmenter.
+
+        Returns:
+            The lattice, and int16 (N,) for each candidate the index of the character it is, ``WRONG_CUT`` or
+            ``UNCERTAIN``.
+        """
+        pieces = cut_pieces(self.ink, self.area.height)
+        line = make_candidates(pieces, self.area, _IDENTITY)
+        if not len(line.starts):
+            return line, np.zeros(0, np.int16)
+        characters = int(self.owner.max()) + 1
+        inked = pieces.labels > 0
+        flat = (pieces.labels[inked].astype(np.intp) - 1) * characters + self.owner[inked]
+        drawn = np.bincount(flat, minlength=line.piece_count * characters).reshape(-1, characters)
+        total = np.bincount(self.owner.ravel(), minlength=characters)
+        sums = np.concatenate([np.zeros((1, characters), np.intp), np.cumsum(drawn, axis=0)])
+        covered = sums[line.stops] - sums[line.starts]
+        best = covered[:, 1:].argmax(axis=1) + 1
+        of_best = covered[np.arange(len(best)), best]
+        purity = of_best / np.maximum(covered.sum(axis=1), 1)
+        # A removed rule took some of the character's ink with it; that is not the candidate's fault.
+        present = np.bincount(self.owner[self.ink], minlength=characters)
+        share = of_best / np.maximum(np.where(present > 0.6 * total, present, total)[best], 1)
+        whole = np.minimum(purity, share)
+        verdict = np.where(whole >= WHOLE, best - 1, np.where(whole >= PARTLY, UNCERTAIN, WRONG_CUT))
+        return line, verdict.astype(np.int16)
+
+
+def compose_line(
+    inks: Sequence[NDArray[np.uint8]],
+    extents: Sequence[tuple[float, float]],
+    capital: float,
+    habits: LineHabits,
+    rng: np.random.Generator,
+) -> ComposedLine:
+    """Sets characters in a row.
+
+    Args:
+        inks: uint8 (h, w) of each character, ink > 0, already of the right size.
+        extents: top and bottom of each character, in capital heights: (0, 1) for capitals and digits,
+            (0.4, 1.4) for a ``g``.
+        capital: height of a capital in pixels.
+        habits: spacing, drift and printed rule.
+        rng: source of chance.
+    """
+    bodies = [crop_ink(ink) > 0 for ink in inks]
+    margin = round(0.8 * capital)
+    height = round(2.2 * capital) + 2 * margin
+    width = sum(body.shape[1] + round((abs(habits.gap) + 4 * habits.gap_spread) * capital) for body in bodies)
+    owner = np.zeros((height, width + 4 * margin), np.int16)
+    x = 2 * margin
+    for index, (body, (top, _)) in enumerate(zip(bodies, extents, strict=True)):
+        level = margin + round((top + rng.normal(0, habits.drift)) * capital)
+        level = min(max(level, 0), height - body.shape[0])
+        view = owner[level : level + body.shape[0], x : x + body.shape[1]]
+        free = (view == 0) & body[: view.shape[0], : view.shape[1]]
+        view[free] = index + 1
+        step = rng.normal(habits.gap, habits.gap_spread)
+        x += max(2, body.shape[1] + round(max(step, -0.3) * capital))
+    ink = owner > 0
+    lower = margin + habits.rule_level * capital
+    area_height = max(1.35, habits.rule_level + 0.35) * capital
+    upper = lower - area_height
+    if habits.rule:
+        ink = _draw_and_remove_frame(ink, habits.rule, upper, lower, margin, rng)
+    used = np.flatnonzero(ink.any(axis=0))
+    right = used[-1] + margin if len(used) else ink.shape[1]
+    return ComposedLine(ink, owner, Box(margin, upper, max(1.0, right - margin), area_height))
+
+
+def _draw_and_remove_frame(
+    ink: NDArray[np.bool_], width: int, upper: float, lower: float, margin: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Prints a ragged frame around the row and takes it out again as on a page."""
+    printed = ink.copy()
+    left, right = margin // 2, ink.shape[1] - margin // 2
+    half = width / 2
+    for level in (upper, lower):
+        rows = np.round(level + rng.normal(0, 0.35, right - left)).astype(np.intp)
+        for step in range(-int(half), width - int(half)):
+            inside = np.clip(rows + step, 0, ink.shape[0] - 1)
+            printed[inside, np.arange(left, right)] = True
+    rows = slice(max(0, round(upper)), min(ink.shape[0], round(lower)))
+    for column in (left, right - 1):
+        printed[rows, max(0, column - int(half)) : column + width - int(half)] = True
+    frame = Frame(float(left), upper, float(right - 1), lower, float(width))
+    cleaned, _ = remove_frame(printed, frame)
+    # The frame's own remains outside the row are not what is looked for here.
+    cleaned[:, : left + width] = False
+    cleaned[:, right - width :] = False
+    return cleaned
