@@ -20,6 +20,7 @@ from segmentation.image_document import (
     ImageLimits,
     Page,
     corrupt,
+    gray_pixels,
     stated_dpi,
     truncated,
 )
@@ -103,16 +104,14 @@ class _IheadDocument(Document):
 
     def _decode(self, number: int) -> Page:
         header = self._header
-        if header.depth == 8:
-            gray = _rows(header, self._body)[:, : header.width]
-        elif header.compress == _GROUP_4:
+        if header.compress == _GROUP_4:
             gray = _group_4(header, self._body)
         else:
-            gray = _bits(header, self._body)
-        if not header.whitepix:
-            gray = 255 - gray
-        rows, columns = -1 if header.tb_bt else 1, -1 if header.lr_rl else 1
-        gray = np.ascontiguousarray(gray[::rows, ::columns])
+            light = np.frombuffer(self._body, np.uint8)
+            rows = (light if header.whitepix else ~light).reshape(header.height, -1)
+            gray = _bits(header, rows) if header.depth == 1 else rows[:, : header.width]
+        down, right = -1 if header.tb_bt else 1, -1 if header.lr_rl else 1
+        gray = np.ascontiguousarray(gray[::down, ::right])
         return Page(gray, number, stated_dpi(header.density))
 
 
@@ -151,20 +150,15 @@ def _stride(header: _Header) -> int:
     return -(-header.width * header.depth // align) * align // 8
 
 
-def _rows(header: _Header, body: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(body, np.uint8).reshape(header.height, _stride(header))
-
-
-def _bits(header: _Header, body: bytes) -> NDArray[np.uint8]:
-    """Uncompressed bits: 255 where a bit is one."""
+def _bits(header: _Header, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     order: Literal["big", "little"] = "little" if header.sigbit else "big"
-    return np.unpackbits(_rows(header, body), axis=1, count=header.width, bitorder=order) * np.uint8(255)
+    return np.unpackbits(rows, axis=1, count=header.width, bitorder=order) * np.uint8(255)
 
 
 def _group_4(header: _Header, body: bytes) -> NDArray[np.uint8]:
-    """CCITT Group 4, decoded by way of a TIFF around it: 255 where a bit is one (a black run)."""
+    """Decodes CCITT Group 4 by way of a TIFF around it."""
     with TiffImagePlugin.TiffImageFile(io.BytesIO(_tiff_around(header, body))) as image:
-        return 255 - np.asarray(image.convert("L"))
+        return gray_pixels(image)
 
 
 def _tiff_around(header: _Header, body: bytes) -> bytes:
@@ -173,7 +167,7 @@ def _tiff_around(header: _Header, body: bytes) -> bytes:
         (257, header.height),
         (258, 1),  # bits
         (259, 4),  # Group 4
-        (262, 0),  # zero is white
+        (262, 1 if header.whitepix else 0),  # one is white, or zero
         (266, 2 if header.sigbit else 1),
         (273, 8),  # the strip follows the first eight bytes
         (277, 1),

@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+from PIL import Image
 
 
 class ImageErrorCode(StrEnum):
@@ -88,7 +90,7 @@ class Page:
     """One decoded page.
 
     Attributes:
-        gray: uint8 (H, W), 0 = black, 255 = white, origin top left, upright as the file says.
+        gray: uint8 (H, W), 0 = black, 255 = white, origin top left, upright as the file says; read-only.
         number: position in the file, counting from 1.
         dpi: pixels an inch along a row as the file states it, or None if it states nothing believable.
     """
@@ -120,7 +122,9 @@ class Document(ABC):
                 f"There is no page {number}: the file has {self.page_count}, counting from 1.",
             )
         with decoder_errors(self.kind):
-            return self._decode(number)
+            page = self._decode(number)
+        page.gray.flags.writeable = False  # of some formats it is the decoder's own memory
+        return page
 
     def close(self) -> None:
         """Releases what the decoder holds. The document cannot be read afterwards."""
@@ -179,6 +183,21 @@ def stated_dpi(value: object) -> float | None:
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
     return dpi if isfinite(dpi) and 30 <= dpi <= 4800 else None
+
+
+def gray_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels of a Pillow image as grey, uint8 (H, W), without a copy where that can be had.
+
+    ``np.asarray`` would copy twice, which takes as long as decoding a page does. Only images of up to 16 MB
+    lie in one block of memory, and can be shared. Alpha is ignored.
+    """
+    image.load()
+    gray = image if image.mode in ("1", "L") else image.convert("L")
+    try:
+        shared = pa.array(gray).to_numpy(zero_copy_only=True)
+    except ValueError:
+        return np.asarray(gray.convert("L"))
+    return np.asarray(shared, np.uint8).reshape(gray.height, gray.width)
 
 
 def upright(gray: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:

@@ -6,10 +6,9 @@ channels), and a file that ends early is an error, where OpenCV returns the uppe
 
 import io
 
-import numpy as np
 from PIL import JpegImagePlugin
 
-from segmentation.image_document import Document, ImageLimits, Page, corrupt, stated_dpi, upright
+from segmentation.image_document import Document, ImageLimits, Page, corrupt, gray_pixels, stated_dpi, upright
 
 _ORIENTATION = 0x0112
 _START_OF_SCAN = b"\xff\xda"
@@ -26,7 +25,8 @@ def open_jpeg(data: bytes, limits: ImageLimits) -> Document:
     # The class itself and not Image.open, which would warn of sizes by a limit of its own.
     with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
         limits.check_size(*image.size)
-    if data.count(_START_OF_SCAN) > _MOST_SCANS:
+        progressive = "progressive" in image.info
+    if progressive and data.count(_START_OF_SCAN) > _MOST_SCANS:
         raise corrupt("JPEG", f"it has more than {_MOST_SCANS} scans")
     return _JpegDocument(data)
 
@@ -46,5 +46,5 @@ class _JpegDocument(Document):
             except Exception:  # a page with a damaged note about itself is still a page
                 orientation = None
             image.draft("L", None)
-            gray = np.asarray(image.convert("L"))
+            gray = gray_pixels(image)
         return Page(upright(gray, orientation), number, dpi)

@@ -80,10 +80,9 @@ class _PdfDocument(Document):
         dpi, known = _resolution(page, self._limits)
         scale = _bounded_scale(width, height, dpi / _POINTS_PER_INCH, self._limits)
         bitmap = page.render(scale=scale, grayscale=True)
-        try:
-            gray = np.array(bitmap.to_numpy(), np.uint8).reshape(bitmap.height, bitmap.width)
-        finally:
-            bitmap.close()
+        # The buffer is Python's and outlives the bitmap, which is closed here as the lock is held here.
+        gray = np.ascontiguousarray(bitmap.to_numpy().reshape(bitmap.height, bitmap.width), np.uint8)
+        bitmap.close()
         return Page(gray, number, scale * _POINTS_PER_INCH if known else None)
 
     def close(self) -> None:

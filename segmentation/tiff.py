@@ -20,6 +20,7 @@ from segmentation.image_document import (
     ImageLimits,
     Page,
     corrupt,
+    gray_pixels,
     stated_dpi,
     truncated,
 )
@@ -60,7 +61,7 @@ class _Form:
 class _Frame:
     """What is known of a page before Pillow opens it."""
 
-    index: int
+    offset: int
     compression: int
     subfile_type: int
 
@@ -78,8 +79,8 @@ class _TiffDocument(Document):
     kind = "TIFF"
 
     def __init__(self, data: bytes, limits: ImageLimits, frames: list[_Frame]) -> None:
-        self._data, self._limits, self._frames = data, limits, frames
-        self._image: TiffImagePlugin.TiffImageFile | None = None
+        self._file, self._size, self._form = io.BytesIO(data), len(data), _Form.of(data)
+        self._limits, self._frames = limits, frames
         self.page_count = len(frames)
 
     def _decode(self, number: int) -> Page:
@@ -90,24 +91,23 @@ class _TiffDocument(Document):
                 f"TIFF compression {frame.compression} is not read: "
                 "save the scan with CCITT Group 4, LZW or Deflate.",
             )
-        # Kept open between pages: a new image would walk all directories before this one again.
-        image, self._image = self._image, None
-        if image is None:
-            image = TiffImagePlugin.TiffImageFile(io.BytesIO(self._data))
-        image.seek(frame.index)
-        gray, dpi = _decode_frame(image, len(self._data), self._limits)
-        if self.page_count > 1:
-            self._image = image
+        # The header is made to point at the directory of this page. Pillow's own way to it would read those
+        # of all pages before, stop at a damaged one, and decode every page into the same memory.
+        self._file.seek(self._form.first)
+        self._file.write(struct.pack(self._form.next_offset, frame.offset))
+        self._file.seek(0)
+        image = TiffImagePlugin.TiffImageFile(self._file)
+        gray, dpi = _decode_frame(image, self._size, self._limits)
         return Page(gray, number, dpi)
 
     def close(self) -> None:
-        self._image = None
+        self._file.close()
 
 
 def _decode_frame(
     image: TiffImagePlugin.TiffImageFile, file_size: int, limits: ImageLimits
 ) -> tuple[NDArray[np.uint8], float | None]:
-    """Checks and decodes the frame at which ``image`` stands.
+    """Checks and decodes the first frame of ``image``.
 
     Returns:
         The page as uint8 (H, W), upright, and its resolution in dpi if stated.
@@ -149,12 +149,12 @@ def _to_gray(image: Image.Image, bits: int, min_is_white: bool) -> NDArray[np.ui
     if image.mode in ("RGBa", "La"):
         image = image.convert(image.mode.upper())
     if image.mode == "LAB":
-        return np.asarray(image.getchannel("L"))
+        return gray_pixels(image.getchannel("L"))
     if image.mode not in ("RGBA", "LA", "PA"):
-        return np.asarray(image.convert("L"))
+        return gray_pixels(image)
     over_white = Image.new("L", image.size, 255)
     over_white.paste(image.convert("L"), mask=image.getchannel("A"))
-    return np.asarray(over_white)
+    return gray_pixels(over_white)
 
 
 def _list_pages(data: bytes, limits: ImageLimits) -> list[_Frame]:
@@ -169,7 +169,7 @@ def _list_pages(data: bytes, limits: ImageLimits) -> list[_Frame]:
                 raise corrupt("TIFF", "its list of pages runs in a circle")
             limits.check_pages(len(seen) + 1)
             tags, offset_after = _read_directory(data, offset, form)
-            frames.append(_Frame(len(seen), tags.get(_COMPRESSION, 1), tags.get(_SUBFILE_TYPE, 0)))
+            frames.append(_Frame(offset, tags.get(_COMPRESSION, 1), tags.get(_SUBFILE_TYPE, 0)))
             seen.add(offset)
             offset = offset_after
     except struct.error:

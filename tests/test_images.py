@@ -3,6 +3,7 @@ import pickle
 import struct
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pypdfium2
@@ -44,6 +45,7 @@ def read(data: bytes, number: int = 1, limits: ImageLimits | None = None) -> np.
     assert page.gray.dtype == np.uint8
     assert page.gray.ndim == 2
     assert page.gray.flags.c_contiguous
+    assert not page.gray.flags.writeable
     assert page.number == number
     return page.gray
 
@@ -322,6 +324,19 @@ class TestTiff:
             for number in (1, 2, 3, 4, 2, 2, 1):
                 assert np.array_equal(document.read(number).gray, pages[number - 1])
 
+    def test_a_page_larger_than_a_block_of_memory(self):
+        large = np.full((4300, 4200), 255, np.uint8)  # more than the 16 MB that can be shared with Pillow
+        large[100:4000, 50:90] = 0
+        assert np.array_equal(read(saved(bitmap(large), "TIFF", compression="group4")), large)
+
+    def test_pages_do_not_share_memory(self):
+        pages = [np.where(pattern(seed) < 128, 0, 255).astype(np.uint8) for seed in range(3)]
+        first, *rest = [bitmap(page) for page in pages]
+        data = saved(first, "TIFF", save_all=True, append_images=rest, compression="group4")
+        with open_document(data) as document:
+            decoded = [document.read(number).gray for number in (1, 2, 3)]
+        assert all(np.array_equal(page, gray) for page, gray in zip(pages, decoded, strict=True))
+
     def test_a_preview_is_no_page(self):
         preview = Image.fromarray(GRAY[::4, ::4])
         preview.encoderinfo = {"tiffinfo": {254: 1}}
@@ -465,6 +480,13 @@ class TestPdf:
     def test_an_image_with_too_many_pixels(self):
         code = refusal(pdf_of([BINARY]), limits=ImageLimits(max_pixels=BINARY.size - 1))
         assert code == ImageErrorCode.TOO_MANY_PIXELS
+
+    def test_threads_may_read_at_once(self):
+        pages = [noise(seed) for seed in range(4)]
+        data = pdf_of(pages, resolution=300)
+        with ThreadPoolExecutor(4) as pool:
+            decoded = list(pool.map(lambda number: read(data, number), [1, 2, 3, 4] * 5))
+        assert all(np.array_equal(gray, pages[index % 4]) for index, gray in enumerate(decoded))
 
     def test_encrypted(self):
         assert refusal(encrypted_pdf()) == ImageErrorCode.ENCRYPTED_PDF
