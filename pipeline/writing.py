@@ -7,6 +7,7 @@ without its record. No row is shuffled: what a worker has read it writes itself.
 """
 
 import json
+import os
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -202,6 +203,13 @@ def _write_record(path: str, options: JobOptions, totals: Totals) -> None:
     FileSystems.rename([temporary], [path])
 
 
+def read_record(output: str, run_id: str) -> dict[str, Any]:
+    """The record of a complete run; raises OSError if there is none."""
+    with FileSystems.open(run_record_path(output, run_id)) as stream:
+        record: dict[str, Any] = json.loads(stream.read())
+    return record
+
+
 def discard_temporary(output: str, run_id: str) -> None:
     """Deletes what a run has not made visible; says nothing if that cannot be done."""
     folder = temporary_folder(output, run_id)
@@ -210,6 +218,8 @@ def discard_temporary(output: str, run_id: str) -> None:
         FileSystems.delete(found)
         if FileSystems.exists(folder):
             FileSystems.delete([folder])
+        if "://" not in output:
+            os.rmdir(os.path.dirname(folder))  # fails, as it should, while another run is at work
     except Exception:  # only tidiness is lost
         return
 

@@ -1,0 +1,63 @@
+"""Beam's own flags: told from mistyped ones before anything starts, which Beam itself only warns about."""
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+from apache_beam.runners.runner import create_runner
+
+from jobs.cli import unknown_flag
+from jobs.exit_codes import CommandError, ExitCode
+
+DEFAULT_RUNNER = "FnApiRunner"  # `DirectRunner` would first try to download a binary, without a time-out
+
+# Understood by the job servers of Flink and Spark, not by the Python SDK, which hands them on.
+RUNNER_SIDE = (
+    "--parallelism",
+    "--max_parallelism",
+    "--max_bundle_size",
+    "--max_bundle_time_mills",
+    "--checkpointing_interval",
+    "--object_reuse",
+    "--number_of_execution_retries",
+    "--execution_retry_delay",
+    "--disable_metrics",
+)
+
+
+class _FlagParser(_BeamArgumentParser):  # type: ignore[misc]
+    """Beam's parser, with errors that the command can show in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(ExitCode.USAGE, f"run: {message}")
+
+
+def beam_options(flags: Sequence[str], own_flags: Sequence[str]) -> PipelineOptions:
+    """Beam's options from the words that the command itself does not know.
+
+    Args:
+        flags: such as ``--runner=FlinkRunner`` or ``--runner FlinkRunner``.
+        own_flags: of the command, for the did-you-mean.
+
+    Raises:
+        CommandError: a word that nobody understands, a wrong value, or a runner that does not exist.
+    """
+    parser = _FlagParser(allow_abbrev=False)
+    for kind in {str(kind): kind for kind in PipelineOptions.__subclasses__()}.values():
+        kind._add_argparse_args(parser)
+    for flag in RUNNER_SIDE:
+        if flag not in parser._option_string_actions:
+            parser.add_argument(flag)
+    known, unknown = parser.parse_known_args(list(flags))
+    if unknown:
+        candidates = [*own_flags, *parser._option_string_actions]
+        raise CommandError(ExitCode.USAGE, unknown_flag(unknown[0], candidates, "run"))
+    _check_runner(known)
+    return PipelineOptions(flags if known.runner else [*flags, f"--runner={DEFAULT_RUNNER}"])
+
+
+def _check_runner(known: Any) -> None:
+    try:
+        create_runner(known.runner or DEFAULT_RUNNER)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise CommandError(ExitCode.USAGE, f"--runner {known.runner}: {error}") from None

@@ -1,0 +1,75 @@
+"""Shows how far a job is: one live line on a terminal, a plain line every few seconds elsewhere."""
+
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self, TextIO
+
+from pipeline.progress import ProgressReader
+
+LIVE_SECONDS = 0.5
+PLAIN_SECONDS = 5.0
+
+
+class ProgressDisplay:
+    """Sums what the workers report into a file and shows it until the block is left.
+
+    Attributes:
+        path: the file for the workers; exists inside the ``with`` block.
+    """
+
+    def __init__(self, files: int | None, stream: TextIO | None = None) -> None:
+        """``files``: how many will be read, if that is known; ``stream``: where to show, else stderr."""
+        self._files = files
+        self._stream = stream or sys.stderr
+        self._live = self._stream.isatty()
+        self._stop = threading.Event()
+        self.path = ""
+
+    def __enter__(self) -> Self:
+        """Makes the file and starts to show."""
+        handle, self.path = tempfile.mkstemp(prefix="formscribe-progress-")
+        os.close(handle)
+        self._start = time.monotonic()
+        self._thread = threading.Thread(target=self._show_until_stopped, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops showing and removes the file."""
+        self._stop.set()
+        self._thread.join()
+        os.unlink(self.path)
+
+    def _show_until_stopped(self) -> None:
+        reader = ProgressReader(self.path)
+        seconds = LIVE_SECONDS if self._live else PLAIN_SECONDS
+        while not self._stop.wait(seconds):
+            self._show(progress_line(reader.update(), self._files, time.monotonic() - self._start))
+        if self._live:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def _show(self, line: str) -> None:
+        self._stream.write(f"\r\x1b[K{line}" if self._live else f"{line}\n")
+        self._stream.flush()
+
+
+def progress_line(counts: Mapping[str, int], files: int | None, seconds: float) -> str:
+    """One line, such as ``12 pages of 40 files, 1 failed, 3 fields to review, 7.9 pages/s``."""
+    read, failed = counts.get("read", 0), counts.get("failed", 0)
+    done = read + failed
+    if not done:
+        return "starting" if files is None else f"starting on {files:,} files"
+    parts = [f"{done:,} pages" + (f" of {files:,} files" if files is not None else "")]
+    if failed:
+        parts.append(f"{failed:,} failed")
+    parts.append(f"{counts.get('status:review', 0):,} fields to review")
+    parts.append(f"{done / max(seconds, 1e-9):.1f} pages/s")
+    return ", ".join(parts)

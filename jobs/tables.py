@@ -1,0 +1,127 @@
+"""Rows of a query on the terminal or as CSV or JSON."""
+
+import base64
+import csv
+import json
+import shutil
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+_GAP = "  "
+_LEAST = 6  # columns get no narrower, if they had more
+
+
+def write_csv(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A header and a line a row; lists as JSON, bytes as base64, NULL as nothing."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell_for_csv(plain(value)) for value in row])
+
+
+def write_json(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """One JSON array, an object a row and line; bytes as base64."""
+    before = "["
+    for row in rows:
+        content = {name: plain(value) for name, value in zip(columns, row, strict=True)}
+        stream.write(f"{before}\n{json.dumps(content, ensure_ascii=False, default=str)}")
+        before = ","
+    stream.write("[]\n" if before == "[" else "\n]\n")
+
+
+def write_table(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[Any]], most: int = 0) -> None:
+    """Aligned columns that fit the terminal, and how many rows there are; at most ``most``, 0 for all."""
+    shown: list[list[str]] = []
+    numeric = [True] * len(columns)
+    total = 0
+    for row in rows:
+        total += 1
+        if not most or len(shown) < most:
+            shown.append([_cell_for_table(value) for value in row])
+            numeric = [
+                is_number and (value is None or isinstance(value, int | float))
+                for is_number, value in zip(numeric, row, strict=True)
+            ]
+    natural = [max(map(len, column)) for column in zip(columns, *shown, strict=True)]
+    widths = fit_widths(natural, _terminal_width(stream))
+    for line in (list(columns), ["-" * width for width in widths], *shown):
+        cells = [
+            shorten(cell, width, keep_end=name == "source").rjust(width)
+            if right and total
+            else shorten(cell, width, keep_end=name == "source").ljust(width)
+            for name, cell, width, right in zip(columns, line, widths, numeric, strict=True)
+        ]
+        stream.write(_GAP.join(cells).rstrip() + "\n")
+    some = f", {len(shown):,} shown (--rows 0 shows all)" if len(shown) < total else ""
+    stream.write(f"({total:,} {'row' if total == 1 else 'rows'}{some})\n")
+
+
+def fit_widths(natural: Sequence[int], room: int | None) -> list[int]:
+    """Takes from the widest columns until a line fits into ``room`` characters; None is endless room."""
+    widths = list(natural)
+    if room is None:
+        return widths
+    gaps = len(_GAP) * (len(widths) - 1)
+    while sum(widths) + gaps > room:
+        widest = max(range(len(widths)), key=widths.__getitem__)
+        if widths[widest] <= _LEAST:
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def shorten(text: str, width: int, keep_end: bool = False) -> str:
+    """Cuts a text to ``width`` characters; of a path the end tells more."""
+    if len(text) <= width:
+        return text
+    return "…" + text[len(text) - width + 1 :] if keep_end else text[: width - 1] + "…"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: bytes as base64, 32-bit floats without digits they do not have."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, float):
+        return _short_float(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def _short_float(value: float) -> float:
+    try:
+        single = struct.pack("f", value)
+    except OverflowError:
+        return value
+    if struct.unpack("f", single)[0] != value:
+        return value
+    for digits in range(6, 9):
+        short = float(f"{value:.{digits}g}")
+        if struct.pack("f", short) == single:
+            return short
+    return value
+
+
+def _cell_for_csv(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
+
+
+def _cell_for_table(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    value = plain(value)
+    text = (
+        json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else str(value)
+    )
+    return text.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _terminal_width(stream: TextIO) -> int | None:
+    return shutil.get_terminal_size().columns if stream.isatty() else None

@@ -1,0 +1,220 @@
+"""`formscribe query`: which runs it shows, what it refuses, and the three formats."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs import tables
+from jobs.cli import main
+from jobs.exit_codes import ExitCode
+from pipeline.schemas import TABLES
+
+PAGE = {"page": 1, "field": "fld_03"}
+BOX = {"box_x": 1.0, "box_y": 2.0, "box_width": 3.0, "box_height": 4.0}
+
+
+def field_row(source: str, text: str, **changes) -> dict:
+    row = {"source": source, **PAGE, "ordinal": 3, "text": text, "confidence": 0.95, "status": "accepted"}
+    row |= {"charset": "digits", **BOX, "ink_ratio": 0.1, "runners_up": [{"text": "7", "confidence": 0.03}]}
+    return row | changes
+
+
+def form_row(source: str) -> dict:
+    row = dict.fromkeys(TABLES["forms"].names, 0)
+    texts = ("sha256", "status", "template", "template_sha256", "model_sha256")
+    return row | dict.fromkeys(texts, "x") | {"source": source, "page": 1, "transform": [1.0] * 6}
+
+
+def failure_row(source: str) -> dict:
+    return {
+        "source": source,
+        "page": None,
+        "sha256": None,
+        "stage": "open",
+        "code": "gone",
+        "message": "away",
+    }
+
+
+def write_run(output: Path, run: str, finished: str | None, fields=(), failures=()) -> None:
+    """A run as the job writes it; without its record if ``finished`` is None."""
+    rows = {
+        "forms": [form_row(source) for source in {row["source"] for row in fields}],
+        "fields": list(fields),
+        "characters": [],
+        "failures": list(failures),
+    }
+    for table, content in rows.items():
+        folder = output / table / f"run={run}"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(content, TABLES[table]), folder / "part-00000-of-00001.parquet")
+    if finished is not None:
+        (output / "_runs").mkdir(exist_ok=True)
+        (output / "_runs" / f"{run}.json").write_text(json.dumps({"run": run, "finished": finished}))
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    write_run(
+        tmp_path, "first", "2026-01-01T00:00:00",
+        fields=[field_row("/scans/a.png", "old a"), field_row("/scans/b.png", "old b"),
+                field_row("/scans/c.png", "", confidence=None, status="blank", runners_up=[])],
+    )  # fmt: skip
+    write_run(
+        tmp_path, "second", "2026-01-02T00:00:00",
+        fields=[field_row("/scans/a.png", "new a")], failures=[failure_row("/scans/b.png")],
+    )  # fmt: skip
+    write_run(
+        tmp_path, "killed", None, fields=[field_row("/scans/a.png", "half"), field_row("/d.png", "half")]
+    )
+    return tmp_path
+
+
+def ask(capsys, *words: str) -> str:
+    code = main(["query", *words])
+    captured = capsys.readouterr()
+    assert code == ExitCode.OK, captured.err
+    return captured.out
+
+
+def rows_of(capsys, *words: str) -> list[dict]:
+    return json.loads(ask(capsys, *words, "--format", "json"))
+
+
+def test_a_source_shows_its_newest_complete_run(capsys, output):
+    sql = "SELECT source, text, run FROM fields ORDER BY source"
+    assert rows_of(capsys, str(output), sql) == [
+        {"source": "/scans/a.png", "text": "new a", "run": "second"},
+        {"source": "/scans/c.png", "text": "", "run": "first"},
+    ]
+    failures = rows_of(capsys, str(output), "SELECT source, run FROM failures")
+    assert failures == [{"source": "/scans/b.png", "run": "second"}]  # its old reading is out of date
+    assert len(rows_of(capsys, str(output), "SELECT * FROM forms")) == 2
+
+
+def test_all_runs_and_one_run(capsys, output):
+    sql = "SELECT text FROM fields ORDER BY text"
+    everything = rows_of(capsys, str(output), sql, "--all-runs")
+    assert [row["text"] for row in everything] == ["", "new a", "old a", "old b"]
+    assert [row["text"] for row in rows_of(capsys, str(output), sql, "--run", "first")] == [
+        "",
+        "old a",
+        "old b",
+    ]
+
+
+def test_a_run_that_is_not_complete_is_not_there(capsys, output):
+    assert main(["query", str(output), "--run", "killed"]) == ExitCode.NO_RESULTS
+    assert "There are: first, second" in capsys.readouterr().err
+
+
+def test_empty_views_can_be_read(capsys, tmp_path):
+    write_run(tmp_path, "only", "2026-01-01T00:00:00")
+    for view in TABLES:
+        assert rows_of(capsys, str(tmp_path), f"SELECT * FROM {view}") == []
+    assert ask(capsys, str(tmp_path)).splitlines() == [
+        "source  page  field  text  confidence  status",
+        "------  ----  -----  ----  ----------  ------",
+        "(0 rows)",
+    ]
+
+
+def test_the_overview_is_a_table(capsys, output):
+    assert ask(capsys, str(output)).splitlines() == [
+        "source        page  field   text   confidence  status",
+        "------------  ----  ------  -----  ----------  --------",
+        "/scans/a.png     1  fld_03  new a        0.95  accepted",
+        "/scans/c.png     1  fld_03               NULL  blank",
+        "(2 rows)",
+    ]
+
+
+def test_a_table_shows_only_so_many_rows(capsys, output):
+    lines = ask(capsys, str(output), "SELECT * FROM range(7)", "--rows", "2").splitlines()
+    assert lines[-1] == "(7 rows, 2 shown (--rows 0 shows all))"
+    assert len(lines) == 2 + 2 + 1
+    assert len(ask(capsys, str(output), "SELECT * FROM range(70)", "--rows", "0").splitlines()) == 73
+
+
+def test_csv(capsys, output):
+    sql = "SELECT text, confidence, runners_up, 'a\nb' AS lines FROM fields ORDER BY source"
+    rows = list(csv.reader(io.StringIO(ask(capsys, str(output), sql, "--format", "csv"))))
+    assert rows == [
+        ["text", "confidence", "runners_up", "lines"],
+        ["new a", "0.95", '[{"text": "7", "confidence": 0.03}]', "a\nb"],
+        ["", "", "[]", "a\nb"],
+    ]
+
+
+def test_json_holds_bytes_and_nulls(capsys, output):
+    (row,) = rows_of(capsys, str(output), "SELECT 'ab'::BLOB AS b, NULL AS n, DATE '2026-01-02' AS d")
+    assert row == {"b": "YWI=", "n": None, "d": "2026-01-02"}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY fields TO '{folder}/x.csv'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{folder}/x.csv'",
+        "SELECT 1; COPY fields TO '{folder}/x.csv'",
+        "CREATE TABLE x AS SELECT 1",
+        "ATTACH '{folder}/x.csv' AS x",
+        "SET enable_external_access = true",
+        "SELECT * FROM read_text('{folder}/secret')",
+        "",
+    ],
+)
+def test_only_reading_the_results_is_allowed(capsys, output, tmp_path, sql):
+    (tmp_path / "secret").write_text("secret")
+    assert main(["query", str(output), sql.format(folder=tmp_path) or " "]) == ExitCode.BAD_QUERY
+    assert not (tmp_path / "x.csv").exists()
+    assert "secret\n" not in capsys.readouterr().out
+
+
+def test_wrong_sql_lists_views_and_columns(capsys, output):
+    assert main(["query", str(output), "SELECT txt FROM fields"]) == ExitCode.BAD_QUERY
+    message = capsys.readouterr().err
+    assert '"txt" not found' in message
+    assert "  failures: source, page, sha256, stage, code, message, run" in message
+
+
+def test_errors_while_rows_are_fetched_are_told(capsys, output):
+    assert main(["query", str(output), "SELECT text::INTEGER FROM fields"]) == ExitCode.BAD_QUERY
+    assert "Conversion Error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_a_folder_without_results(capsys, tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    assert main(["query", str(tmp_path / name)]) == ExitCode.NO_RESULTS
+    assert "formscribe run" in capsys.readouterr().err
+
+
+def test_a_damaged_record_is_named(capsys, output):
+    (output / "_runs" / "third.json").write_text("{")
+    assert main(["query", str(output)]) == ExitCode.NO_RESULTS
+    assert "third.json: is damaged" in capsys.readouterr().err
+
+
+def test_folders_with_quotes_in_their_names(capsys, tmp_path):
+    write_run(tmp_path / "o'clock", "only", "2026-01-01T00:00:00", fields=[field_row("/a", "1")])
+    assert len(rows_of(capsys, str(tmp_path / "o'clock"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("natural", "room", "widths"),
+    [([5, 5], None, [5, 5]), ([5, 5], 80, [5, 5]), ([40, 8], 30, [20, 8]), ([9, 9, 9], 10, [6, 6, 6])],
+)
+def test_widths_fit_the_terminal(natural, room, widths):
+    assert tables.fit_widths(natural, room) == widths
+
+
+def test_of_a_path_the_end_is_kept():
+    assert tables.shorten("/a/very/long/path.png", 10, keep_end=True) == "…/path.png"
+    assert tables.shorten("a long text", 6) == "a lon…"
+    assert tables.shorten("short", 6) == "short"
