@@ -129,7 +129,7 @@ class _Row:
         others = np.minimum(overlaps @ labels, (1.0 - confidences)[:, None])
         others[places, own] = -1.0
         order = np.argsort(-others, axis=1)[:, : min(self._shown, others.shape[1] - 1)]
-        values = np.take_along_axis(others, order, axis=1).tolist()
+        values = others[places[:, None], order].tolist()
         names = self._scores.characters
         alternatives = (
             tuple((names[k], value) for k, value in zip(ks, row, strict=True) if value > _LEAST_SHARE)

@@ -107,7 +107,8 @@ class PathFinder:
             [(node + 1, SKIP, skip, [(score, SKIP)])] for node, score in enumerate(scores.skips.tolist())
         ]
         tried = np.argsort(-scores.labels, axis=1)[:, :_LABELS_TRIED]
-        values = np.take_along_axis(scores.labels, tried, axis=1) + scores.cuts[:, None]
+        rows = np.arange(len(tried))[:, None]
+        values = scores.labels[rows, tried] + scores.cuts[:, None]
         choices = zip(values.tolist(), tried.tolist(), strict=True)
         spans = zip(scores.starts, scores.stops, strict=True)
         for index, ((start, stop), (best, labels)) in enumerate(zip(spans, choices, strict=True)):

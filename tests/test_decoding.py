@@ -213,6 +213,20 @@ class TestSegmentation:
         assert sure < -15.0 < doubtful < -4.0
         assert speck > -0.6
 
+    def test_the_ink_of_a_lone_speck_is_not_that_of_a_character(self) -> None:
+        row = lattice([(0.4, 0.5, 0.41, 0.51)], {(0, 1): {}})
+        assert score_lattice(row, digits(0, 5), DecodingOptions()).skips[0] > -0.5
+
+    def test_one_verdict_cannot_veto(self) -> None:
+        options = DecodingOptions(rejection_floor=0.01)
+        assert score_lattice(row_of([{}]), digits(1), options).cuts[0] == pytest.approx(np.log(0.01))
+
+    def test_unreadable_is_what_no_other_cut_can_read(self) -> None:
+        verdicts = {(0, 1): {"1": 0.8}, (1, 2): {"1": 0.05}, (0, 2): {"0": 0.1}}
+        free = DecodingOptions(width_tolerance=1e9, height_tolerance=1e9, gap_tolerance=1e9)
+        scores = score_lattice(lattice(list(self.HALVES), verdicts), digits(0, 9), free)
+        assert np.exp(scores.unreadable) == pytest.approx([0.2, 0.9, 0.2], abs=1e-4)
+
 
 class TestLength:
     def test_a_prescribed_length_overrules_the_cut(self) -> None:
