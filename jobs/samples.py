@@ -197,7 +197,7 @@ def _save_image(image: NDArray[np.uint8], path: Path, file_format: str, dpi: int
     if file_format == "tiff":
         picture.save(path, "TIFF", compression="group4", dpi=resolution)
     else:
-        picture.save(path, "PNG", compress_level=9, dpi=resolution)
+        picture.save(path, "PNG", compress_level=6, dpi=resolution)
 
 
 def _write_all(options: SampleOptions, folder: Path, numbers: range, workers: int) -> Iterator[Path]:

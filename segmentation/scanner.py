@@ -154,15 +154,16 @@ def _break_rules(
     torn, ink = page.copy(), 255 - page
     long = max(9, round(91 * unit))
     for kernel, share in ((np.ones((1, long), np.uint8), 2 / 3), (np.ones((long, 1), np.uint8), 1 / 3)):
-        ys, xs = np.nonzero(cv2.erode(ink, kernel) > 127)
-        if len(ys) == 0:
+        lines = np.flatnonzero(cv2.erode(ink, kernel) > 127)
+        if len(lines) == 0:
             continue
         across = 6 * unit
-        for i in rng.integers(len(ys), size=round(count * share)):
+        for place in lines[rng.integers(len(lines), size=round(count * share))]:
             along = float(rng.gamma(2.0, 2.0)) * unit
             rx, ry = (along, across) if kernel.shape[0] == 1 else (across, along)
             axes = (max(1, round(rx)), max(1, round(ry)))
-            cv2.ellipse(torn, (int(xs[i]), int(ys[i])), axes, 0, 0, 360, 255, -1)
+            y, x = divmod(int(place), page.shape[1])
+            cv2.ellipse(torn, (x, y), axes, 0, 0, 360, 255, -1)
     return torn
 
 

@@ -1,5 +1,6 @@
 """The command ``formscribe samples``, and the sample forms it made."""
 
+import io
 import json
 import shlex
 from pathlib import Path
@@ -10,7 +11,7 @@ from PIL import Image
 
 from jobs.cli import main
 from jobs.exit_codes import ExitCode
-from jobs.samples import SampleOptions, render_sample
+from jobs.samples import SampleOptions, _with_progress, render_sample
 from segmentation.templates import load_template
 
 SAMPLES = Path(__file__).parent.parent / "sample_forms"
@@ -120,3 +121,13 @@ def test_the_commands_in_their_readme_make_the_sample_forms_again(tmp_path):
         # Another version of a font or image library may round a few edge pixels differently.
         assert a.shape == b.shape
         assert (a == b).mean() > 0.999, path.name
+
+
+@pytest.mark.parametrize(("on_terminal", "expected"), [(True, "200/200 pages"), (False, "\n200/200 pages")])
+def test_progress_goes_to_stderr(on_terminal, expected):
+    stream = io.StringIO()
+    stream.isatty = lambda: on_terminal
+    passed_on = list(_with_progress(iter([Path("a.png")] * 200), 200, stream))
+    assert len(passed_on) == 200
+    assert expected in stream.getvalue()
+    assert stream.getvalue().count("\n") == (1 if on_terminal else 10)
