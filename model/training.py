@@ -1,0 +1,274 @@
+"""Seeded, resumable training of the network, with averaged weights and a learning curve."""
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.alphabets import CLASS_COUNT
+from model.epochs import Epoch
+from model.network import NetworkShape, build_network
+
+CHECKPOINT = "checkpoint.keras"
+AVERAGED = "averaged.keras"
+STATE = "state.json"
+_AVERAGE_STEPS = 10
+
+
+class TrainingError(Exception):
+    """Training cannot start or go on; names the remedy."""
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train.
+
+    Attributes:
+        epochs: in all, those of an interrupted run included.
+        batch: crops a step.
+        learning_rate: at the peak; warms up over ``warmup`` steps and falls along a cosine to a hundredth.
+        weight_decay: of AdamW (Loshchilov, Hutter, 2019).
+        smoothing: label smoothing; the sources have a few per cent wrong labels.
+        average: momentum of the moving average of all weights, taken every ``_AVERAGE_STEPS`` steps; the
+            average is what is measured and exported.
+        patience: stop after so many epochs without a better score; 0 = never.
+        seed: of initial weights and dropout.
+    """
+
+    epochs: int = 12
+    batch: int = 256
+    learning_rate: float = 2e-3
+    warmup: int = 400
+    weight_decay: float = 0.02
+    smoothing: float = 0.02
+    average: float = 0.98
+    patience: int = 0
+    seed: int = 1
+
+
+@dataclass
+class TrainingState:
+    """Where a run stands; written beside its checkpoint."""
+
+    epoch: int
+    history: list[dict[str, float]]
+
+
+Measure = Callable[[Any], dict[str, float]]
+
+
+def train(
+    get_epoch: Callable[[int], Epoch],
+    measure: Measure,
+    out: Path,
+    options: TrainingOptions,
+    *,
+    network: NetworkShape | None = None,
+    start_from: Path | None = None,
+    resume: bool = False,
+    report: Callable[[str], None] = print,
+    live: bool = False,
+) -> tuple[Any, list[dict[str, float]]]:
+    """Trains and returns the network with averaged weights, and one row of figures an epoch.
+
+    Args:
+        get_epoch: epoch number from 0 to images uint8 (N, 28, 28) and labels int16 (N,).
+        measure: keras.Model to figures; ``score`` among them, larger is better, decides early stopping.
+        out: folder of the checkpoint, written after every epoch, and of the learning curve.
+        options: see there.
+        network: widths of a new network.
+        start_from: a ``.keras`` file whose weights to start from.
+        resume: go on from the checkpoint in ``out``.
+        report: takes one line an epoch.
+        live: show progress within an epoch.
+
+    Raises:
+        TrainingError: nothing to resume, or a file that is no network of ours.
+    """
+    import keras
+
+    keras.utils.set_random_seed(options.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    state = TrainingState(0, [])
+    if resume:
+        model, state = _load_checkpoint(out)
+    elif start_from:
+        model = load_network(start_from)
+    else:
+        model = build_network(network)
+    if not resume:
+        _compile(model, options)
+    averaged = AveragedWeights(options.average)
+    if resume:
+        averaged.load(load_network(out / AVERAGED), state.history)
+    best, waited = -math.inf, 0
+    for epoch in range(state.epoch, options.epochs):
+        started = time.monotonic()
+        images, labels = get_epoch(epoch)
+        waiting = time.monotonic() - started
+        figures = _train_epoch(model, averaged, images, labels, epoch, options, live)
+        figures |= {"epoch": epoch + 1, "crops": len(labels), "waited_s": round(waiting, 1)}
+        figures["crops_per_second"] = round(len(labels) / (time.monotonic() - started - waiting))
+        state.epoch = epoch + 1
+        model.save(out / f"new-{CHECKPOINT}")
+        with averaged.inside(model):
+            state.history.append(figures | measure(model))
+            model.save(out / f"new-{AVERAGED}", include_optimizer=False)
+        _save_state(state, options, out)
+        report(" ".join(f"{key} {value:.5g}" for key, value in state.history[-1].items()))
+        score = state.history[-1].get("score", math.nan)
+        best, waited = (score, 0) if not score <= best else (best, waited + 1)
+        if options.patience and waited >= options.patience:
+            report(f"no better score for {waited} epochs: stopped")
+            break
+    if state.history:
+        plot_learning_curve(state.history, out / "learning_curve.png")
+    return load_network(out / AVERAGED), state.history
+
+
+def load_network(path: Path) -> Any:
+    """Loads a ``.keras`` file.
+
+    Raises:
+        TrainingError: it is missing or no Keras model.
+    """
+    import keras
+
+    try:
+        return keras.models.load_model(path)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path}: is no Keras model ({error}). Name a .keras file of a training run.") from None
+
+
+def plot_learning_curve(history: list[dict[str, float]], path: Path) -> None:
+    """Draws loss and every accuracy over the epochs as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    loss, error = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in history]
+    loss.plot(epochs, [row["loss"] for row in history], marker=".")
+    loss.set(xlabel="epoch", ylabel="training loss")
+    apart = {"epoch", "loss", "crops", "waited_s", "crops_per_second"}
+    for key in (key for key in history[-1] if key not in apart):
+        error.plot(epochs, [100 * (1 - row.get(key, math.nan)) for row in history], marker=".", label=key)
+    error.set(xlabel="epoch", ylabel="error, %", yscale="log")
+    error.legend(fontsize=7)
+    figure.savefig(path, dpi=110)
+
+
+def _compile(model: Any, options: TrainingOptions) -> None:
+    import keras
+
+    model.compile(
+        keras.optimizers.AdamW(options.learning_rate, options.weight_decay),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=options.smoothing),
+        metrics=["accuracy"],
+    )
+
+
+class AveragedWeights:
+    """A moving average of all weights, batch statistics included (Polyak, Juditsky, 1992).
+
+    Early on the momentum is smaller, so that the random start is forgotten.
+    """
+
+    def __init__(self, momentum: float) -> None:
+        """Nothing is averaged yet."""
+        self._momentum = momentum
+        self._updates = 0
+        self._weights: list[NDArray[np.float32]] = []
+
+    def load(self, model: Any, history: list[dict[str, float]]) -> None:
+        """Goes on from the averaged weights of an interrupted run."""
+        self._weights = model.get_weights()
+        self._updates = int(sum(row["crops"] for row in history)) // (256 * _AVERAGE_STEPS)
+
+    def update(self, model: Any) -> None:
+        """Takes in the present weights."""
+        weights = model.get_weights()
+        momentum = np.float32(min(self._momentum, (1 + self._updates) / (10 + self._updates)))
+        if not self._weights:
+            self._weights = [weight.copy() for weight in weights]
+        for mean, weight in zip(self._weights, weights, strict=True):
+            mean += (1 - momentum) * (weight - mean)
+        self._updates += 1
+
+    @contextlib.contextmanager
+    def inside(self, model: Any) -> Iterator[None]:
+        """Lends the averaged weights to the model."""
+        own = model.get_weights()
+        model.set_weights(self._weights)
+        try:
+            yield
+        finally:
+            model.set_weights(own)
+
+
+def _train_epoch(
+    model: Any,
+    averaged: AveragedWeights,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int16],
+    epoch: int,
+    options: TrainingOptions,
+    live: bool,
+) -> dict[str, float]:
+    import keras
+
+    steps = max(1, len(labels) // options.batch)
+    total = steps * options.epochs
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return steps
+
+        def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            part = slice(index * options.batch, (index + 1) * options.batch)
+            x = images[part, :, :, None].astype(np.float32) * np.float32(1 / 255)
+            return x, np.eye(CLASS_COUNT, dtype=np.float32)[labels[part]]
+
+    class EachStep(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            rate = learning_rate(epoch * steps + batch, total, options)
+            self.model.optimizer.learning_rate.assign(rate)
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if (batch + 1) % _AVERAGE_STEPS == 0 or batch + 1 == steps:
+                averaged.update(self.model)
+
+    history = model.fit(Batches(), epochs=1, verbose=1 if live else 0, callbacks=[EachStep()], shuffle=False)
+    return {"loss": history.history["loss"][-1], "accuracy": history.history["accuracy"][-1]}
+
+
+def learning_rate(step: int, total: int, options: TrainingOptions) -> float:
+    """Linear warm-up, then a cosine from the peak to a hundredth of it."""
+    warmup = min(options.warmup, total // 4)
+    if step < warmup:
+        return options.learning_rate * (step + 1) / warmup
+    done = min(1.0, (step - warmup) / max(1, total - warmup))
+    return options.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def _save_state(state: TrainingState, options: TrainingOptions, out: Path) -> None:
+    for name in (CHECKPOINT, AVERAGED):
+        (out / f"new-{name}").replace(out / name)
+    text = json.dumps(asdict(state) | {"options": asdict(options)}, indent=1)
+    (out / STATE).write_text(text, "utf-8")
+
+
+def _load_checkpoint(out: Path) -> tuple[Any, TrainingState]:
+    import keras
+
+    try:
+        state = json.loads((out / STATE).read_text("utf-8"))
+        return keras.models.load_model(out / CHECKPOINT), TrainingState(state["epoch"], state["history"])
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(f"{out}: nothing to resume ({error}). Start without --resume.") from None
