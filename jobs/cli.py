@@ -4,6 +4,7 @@ import argparse
 import difflib
 import importlib
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -63,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"formscribe: {error}", file=sys.stderr)
         return int(error.code)
     except KeyboardInterrupt:
-        print("formscribe: interrupted", file=sys.stderr)
+        print("formscribe: interrupted", file=sys.stderr, flush=True)
+        if argv is None:  # a runner's threads would keep the process for as long as they still have work
+            os._exit(ExitCode.INTERRUPTED)
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:  # the reader, `| head` for one, has seen enough
         sys.stdout = None  # type: ignore[assignment]  # or the interpreter complains at its end

@@ -3,11 +3,14 @@
 import argparse
 import os
 import shlex
+import signal
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -185,8 +188,9 @@ def check_output(options: JobOptions) -> None:
 def run_job(options: JobOptions, flags: PipelineOptions, stages: Stages, files: int | None) -> int:
     """Runs the job to its end and prints the summary; ``files`` is their number, if known."""
     start = time.monotonic()
+    interrupts = Interrupts()
     try:
-        with ProgressDisplay(files) as progress:
+        with interrupts, ProgressDisplay(files) as progress:
             options = replace(options, progress_file=progress.path)
             pipeline = beam.Pipeline(options=flags)
             build(pipeline, options, stages)
@@ -199,13 +203,41 @@ def run_job(options: JobOptions, flags: PipelineOptions, stages: Stages, files: 
         raise
     except BaseException as error:
         discard_temporary(options.output, options.run_id)
-        if not isinstance(error, Exception):  # Ctrl-C
-            raise
+        if interrupts.seen or not isinstance(error, Exception):
+            raise KeyboardInterrupt from error
         raise CommandError(
             ExitCode.JOB_FAILED, f"the job failed, and nothing of it is visible: {_last_line(error)}"
         ) from error
     print(summary(record, time.monotonic() - start))
     return ExitCode.ALL_PAGES_FAILED if record["failures"] and not record["forms"] else ExitCode.OK
+
+
+class Interrupts:
+    """Remembers Ctrl-C, which Beam turns into an ordinary error if it falls into the work on an element.
+
+    Attributes:
+        seen: whether there was one inside the ``with`` block.
+    """
+
+    def __init__(self) -> None:
+        """Watches nothing yet."""
+        self.seen = False
+
+    def __enter__(self) -> Self:
+        """Watches, if this is the thread that may."""
+        self._watching = threading.current_thread() is threading.main_thread()
+        if self._watching:
+            self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.seen = True
+        raise KeyboardInterrupt
+
+    def __exit__(self, *error: object) -> None:
+        """Puts back what was there."""
+        if self._watching:
+            signal.signal(signal.SIGINT, self._before)
 
 
 def _last_line(error: Exception) -> str:

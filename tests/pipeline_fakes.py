@@ -15,8 +15,7 @@ from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
 from segmentation.registration import Registration
 from segmentation.templates import parse_template
 
-TEMPLATE = parse_template(
-    b"""
+TEMPLATE_TOML = b"""
     [form]
     name = "tiny"
     dpi = 100
@@ -39,9 +38,8 @@ TEMPLATE = parse_template(
     name = "story"
     box = [10, 80, 200, 100]
     layout = "paragraph"
-    """,
-    "tiny.toml",
-)
+    """
+TEMPLATE = parse_template(TEMPLATE_TOML, "tiny.toml")
 KINDS = ["good", "doubtful", "long", "explode", "memory", "elsewhere", "nan", "shape", "refuse", "unread"]
 KINDS += ["undecodable", "empty"]
 CANDIDATES = 3
