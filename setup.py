@@ -13,6 +13,7 @@ READ = [
     "opencv-python-headless>=4.12,<5.1",  # the same cv2 as opencv-python, without system libraries
     "pillow>=12,<13",
     "pyarrow>=21,<26",
+    "pypdfium2>=5,<6",  # renders PDF pages; PDFium comes inside the wheel
 ]
 TRAIN = [
     "tensorflow-cpu>=2.21,<2.22; platform_machine == 'x86_64' and sys_platform == 'linux'",
