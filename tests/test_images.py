@@ -456,6 +456,24 @@ class TestPdf:
                 assert np.array_equal(page.gray, pages[number - 1])
                 assert page.dpi == pytest.approx(300, rel=1e-3)
 
+    @pytest.mark.parametrize(
+        "size", [(1240, 1754), (640, 480), (60, 40), (1275, 1650), (2544, 96), (1000, 10)]
+    )
+    def test_no_size_is_resampled(self, size: tuple[int, int]):
+        width, height = size
+        noise = np.random.default_rng(0).integers(0, 2, (height, width), np.uint8) * 255
+        with open_document(pdf_of([noise], resolution=300)) as document:
+            for _ in range(2):
+                assert np.array_equal(document.read(1).gray, noise)
+
+    @pytest.mark.parametrize("turn", [90, 180, 270])
+    def test_a_page_is_turned_upright(self, turn: int):
+        pdf = pypdfium2.PdfDocument(pdf_of([BINARY], resolution=300))
+        pdf[0].set_rotation(turn)
+        out = io.BytesIO()
+        pdf.save(out)
+        assert np.array_equal(read(out.getvalue()), np.rot90(BINARY, -turn // 90))
+
     def test_a_scan_of_another_resolution_is_scaled_to_300_dpi(self):
         page = read(pdf_of([BINARY], resolution=150))
         assert page.shape == (2 * HEIGHT, 2 * WIDTH)
