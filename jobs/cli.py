@@ -7,10 +7,11 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from types import ModuleType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from jobs.exit_codes import MEANINGS, CommandError, ExitCode
 
@@ -141,6 +142,26 @@ def _top_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"formscribe {version()}")
     return parser
+
+
+@contextmanager
+def stderr_hidden(verbose: bool = False) -> Iterator[TextIO]:
+    """Keeps off the terminal what libraries and worker processes write straight to stderr.
+
+    Yields:
+        A stream that still reaches the terminal.
+    """
+    if verbose:
+        yield sys.stderr
+        return
+    sys.stderr.flush()
+    with os.fdopen(os.dup(2), "w") as terminal, open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield terminal
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal.fileno(), 2)
 
 
 def _quieten(verbose: bool) -> None:

@@ -17,7 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
 from jobs.beam_flags import beam_options
-from jobs.cli import version
+from jobs.cli import stderr_hidden, version
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.progress import ProgressDisplay
 from model.classifier import ClassifierError, load_classifier
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     options = job_options(args)
     files = check_inputs(options.inputs)
     check_output(options)
-    return run_job(options, flags, real_stages(options), files)
+    return run_job(options, flags, real_stages(options), files, args.verbose)
 
 
 def _own_flags() -> list[str]:
@@ -113,7 +113,7 @@ def job_options(args: argparse.Namespace) -> JobOptions:
             output=absolute(args.output),
             template=template,
             model_path=model_path,
-            model_sha256=model_sha256(model_path),
+            model_sha256=_model_sha256(model_path, args.verbose),
             min_confidence=args.min_confidence,
             max_pixels=args.max_pixels,
             run_id=args.run_id or new_run_id(),
@@ -128,6 +128,11 @@ def _load_template(name: str) -> FormTemplate:
         return load_template(name)
     except (TemplateError, OSError) as error:
         raise CommandError(ExitCode.BAD_TEMPLATE, str(error)) from None
+
+
+def _model_sha256(path: str | None, verbose: bool) -> str:
+    with stderr_hidden(verbose):
+        return model_sha256(path)
 
 
 def model_sha256(path: str | None) -> str:
@@ -185,12 +190,14 @@ def check_output(options: JobOptions) -> None:
         ) from None
 
 
-def run_job(options: JobOptions, flags: PipelineOptions, stages: Stages, files: int | None) -> int:
+def run_job(
+    options: JobOptions, flags: PipelineOptions, stages: Stages, files: int | None, verbose: bool = False
+) -> int:
     """Runs the job to its end and prints the summary; ``files`` is their number, if known."""
     start = time.monotonic()
     interrupts = Interrupts()
     try:
-        with interrupts, ProgressDisplay(files) as progress:
+        with interrupts, stderr_hidden(verbose) as stream, ProgressDisplay(files, stream) as progress:
             options = replace(options, progress_file=progress.path)
             pipeline = beam.Pipeline(options=flags)
             build(pipeline, options, stages)

@@ -44,7 +44,7 @@ def write_table(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[
                 for is_number, value in zip(numeric, row, strict=True)
             ]
     natural = [max(map(len, column)) for column in zip(columns, *shown, strict=True)]
-    widths = fit_widths(natural, _terminal_width(stream))
+    widths = fit_widths(natural, _terminal_width())
     for line in (list(columns), ["-" * width for width in widths], *shown):
         cells = [
             shorten(cell, width, keep_end=name == "source").rjust(width)
@@ -57,11 +57,9 @@ def write_table(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[
     stream.write(f"({total:,} {'row' if total == 1 else 'rows'}{some})\n")
 
 
-def fit_widths(natural: Sequence[int], room: int | None) -> list[int]:
-    """Takes from the widest columns until a line fits into ``room`` characters; None is endless room."""
+def fit_widths(natural: Sequence[int], room: int) -> list[int]:
+    """Takes from the widest columns until a line fits into ``room`` characters."""
     widths = list(natural)
-    if room is None:
-        return widths
     gaps = len(_GAP) * (len(widths) - 1)
     while sum(widths) + gaps > room:
         widest = max(range(len(widths)), key=widths.__getitem__)
@@ -123,5 +121,6 @@ def _cell_for_table(value: Any) -> str:
     return text.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
 
 
-def _terminal_width(stream: TextIO) -> int | None:
-    return shutil.get_terminal_size().columns if stream.isatty() else None
+def _terminal_width() -> int:
+    """Characters in a line of the terminal, or of COLUMNS; 120 where there is neither."""
+    return shutil.get_terminal_size(fallback=(120, 24)).columns

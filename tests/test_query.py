@@ -208,7 +208,7 @@ def test_folders_with_quotes_in_their_names(capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("natural", "room", "widths"),
-    [([5, 5], None, [5, 5]), ([5, 5], 80, [5, 5]), ([40, 8], 30, [20, 8]), ([9, 9, 9], 10, [6, 6, 6])],
+    [([5, 5], 80, [5, 5]), ([40, 8], 30, [20, 8]), ([9, 9, 9], 10, [6, 6, 6])],
 )
 def test_widths_fit_the_terminal(natural, room, widths):
     assert tables.fit_widths(natural, room) == widths
