@@ -18,6 +18,7 @@ from pipeline.options import JobOptions
 from pipeline.records import ClassifiedPage, DecodedPage, PageRows, PageToClassify
 from pipeline.schemas import TABLES
 
+TestPipeline.__test__ = False  # a pipeline for tests, and no test
 ONE_PROCESS = PipelineOptions(["--runner=FnApiRunner"])
 FATES = {
     "undecodable": ("decode", "truncated"),
