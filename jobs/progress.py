@@ -67,7 +67,9 @@ def progress_line(counts: Mapping[str, int], files: int | None, seconds: float) 
     done = read + failed
     if not done:
         return "starting" if files is None else f"starting on {files:,} files"
-    parts = [f"{done:,} pages" + (f" of {files:,} files" if files is not None else "")]
+    parts = [
+        f"{done:,} {'page' if done == 1 else 'pages'}" + (f" of {files:,} files" if files is not None else "")
+    ]
     if failed:
         parts.append(f"{failed:,} failed")
     parts.append(f"{counts.get('status:review', 0):,} fields to review")

@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a larger page fails before it is decoded (default: %(default)s)",
     )
     parser.add_argument(
-        "--run_id", metavar="ID", help="name of this run (default: the time, and six letters)"
+        "--run_id", metavar="ID", help="name of this run (default: the time and a random suffix)"
     )
 
 

@@ -8,6 +8,7 @@ without its record. No row is shuffled: what a worker has read it writes itself.
 
 import json
 import os
+import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -214,12 +215,12 @@ def discard_temporary(output: str, run_id: str) -> None:
     """Deletes what a run has not made visible; says nothing if that cannot be done."""
     folder = temporary_folder(output, run_id)
     try:
+        if "://" not in output:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.rmdir(os.path.dirname(folder))  # fails, as it should, while another run is at work
+            return
         found = [meta.path for meta in FileSystems.match([FileSystems.join(folder, "*")])[0].metadata_list]
         FileSystems.delete(found)
-        if FileSystems.exists(folder):
-            FileSystems.delete([folder])
-        if "://" not in output:
-            os.rmdir(os.path.dirname(folder))  # fails, as it should, while another run is at work
     except Exception:  # only tidiness is lost
         return
 

@@ -152,6 +152,15 @@ def test_counters_agree_with_the_record(mixed):
     assert {c: metrics[f"failed_{c}"] for c in counts["failure_codes"]} == counts["failure_codes"]
 
 
+def test_an_operator_sees_batches_and_times(mixed):
+    options, output, result = mixed
+    found = result.metrics().query(beam.metrics.MetricsFilter().with_namespace("formscribe"))["distributions"]
+    distributions = {metric.key.metric.name: metric.committed for metric in found}
+    assert {"decode_ms", "segment_ms", "classify_ms", "read_ms"} <= set(distributions)
+    assert distributions["crops_per_batch"].sum == 9 * (1 + 3 + 4 + 6)  # crops of the pages with ink
+    assert distributions["pages_per_batch"].max <= 8
+
+
 def test_files_have_the_schemas_and_nothing_temporary_stays(mixed):
     options, output, _ = mixed
     for name, schema in TABLES.items():

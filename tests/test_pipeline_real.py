@@ -81,3 +81,13 @@ def test_characters_lie_inside_their_page(capsys, results):
     (row,) = rows(capsys, results, sql)
     assert row["n"] > 300
     assert row["inside"]
+
+
+def test_two_processes_give_the_same_rows(capsys, results, tmp_path):
+    words = ["--input", str(results.parent / "scans"), "--output", str(tmp_path), "--template", "hsf"]
+    two = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
+    assert main(["run", *words, *two]) == ExitCode.OK
+    capsys.readouterr()
+    for view, order in {"fields": "source, page, ordinal", "failures": "source, page"}.items():
+        sql = f"SELECT * EXCLUDE (run) FROM {view} ORDER BY {order}"
+        assert rows(capsys, tmp_path, sql) == rows(capsys, results, sql)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from jobs.exit_codes import ExitCode
 from jobs.progress import ProgressDisplay, progress_line
 from pipeline import writing
 from pipeline.progress import ProgressReader, ProgressWriter
+from pipeline.schemas import TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -73,6 +75,15 @@ def test_twice_into_the_same_folder_never_doubles(here, capsys):
         main(["query", "out", "SELECT count(*) AS n FROM fields", "--format", "json", *more])
         counts.append(json.loads(capsys.readouterr().out)[0]["n"])
     assert counts == [6, 12]
+
+
+def test_folders_with_odd_names(here, capsys):
+    write_forms(here / "sc [1]ans*", a="good")
+    assert run(scans="sc [1]ans*", output="o'ut {a,b} [2]") == ExitCode.OK
+    assert sorted(path.name for path in (here / "o'ut {a,b} [2]").iterdir()) == sorted([*TABLES, "_runs"])
+    command = capsys.readouterr().out.splitlines()[-1].removeprefix("next:   formscribe ")
+    assert main([*shlex.split(command), "--format", "json"]) == ExitCode.OK
+    assert len(json.loads(capsys.readouterr().out)) == 1
 
 
 def test_all_pages_failed_has_its_own_code(here):
