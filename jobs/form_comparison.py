@@ -117,7 +117,8 @@ def check_comparable(comparison: Comparison, output: str) -> None:
         ExitCode.NO_INPUT,
         f"--truth: no field of {output} has a truth. Truth is known of "
         f"{some_of(truths) or 'no page by name'}; pages read without one are "
-        f"{some_of(pages) or 'none'}. The source in the truth must be the end of a page's path, its fields those of the template.",
+        f"{some_of(pages) or 'none'}. The source in the truth must be the end of a page's path, "
+        "its fields those of the template.",
     )
 
 

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--template", required=True, metavar="FORM", help="name of a shipped form (hsf) or a TOML file"
     )
-    parser.add_argument("--out", required=True, metavar="PNG", help="the picture to write")
+    parser.add_argument("--out", required=True, metavar="PNG", help="the picture to write, .png or .jpg")
     parser.add_argument(
         "--page", type=int, default=1, metavar="N", help="page of the file, from 1 (default: 1)"
     )
@@ -228,7 +228,7 @@ def write_overlay(
     title = page_title(Path(args.file).name, page.rows.form)
     picture = draw_page(page.gray, page.segmented, page.rows, options.template, names, title)
     try:
-        picture.save(path, "PNG", compress_level=3)
+        picture.save(path, compress_level=3)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CommandError(
