@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.components import find_components
 from segmentation.glyphs import cut_pieces, make_candidates
 from segmentation.page import GlyphLine
 from segmentation.pen import crop_ink
@@ -65,7 +66,7 @@ class ComposedLine:
             The lattice, and int16 (N,) for each candidate the index of the character it is, ``WRONG_CUT`` or
             ``UNCERTAIN``.
         """
-        pieces = cut_pieces(self.ink, self.area.height)
+        pieces = cut_pieces(find_components(self.ink), self.area.height)
         line = make_candidates(pieces, self.area, _IDENTITY)
         if not len(line.starts):
             return line, np.zeros(0, np.int16)

@@ -1,50 +1,54 @@
-"""Cuts one field out of a page, upright and at the template's resolution, with only the ink that belongs to it."""
+"""Cuts one field out of a page, upright and at 300 dpi, with only the ink that belongs to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.cell_lines import CellLines, remove_cell_lines
+from segmentation.components import Components, find_components
 from segmentation.registration import FRAME_INSET, Registration
 from segmentation.rules import Frame, remove_frame
 from segmentation.templates import Box, FieldSpec, FormTemplate
 
+CUT_DPI = 300.0  # of every field raster, whatever the template's own, so that sizes in pixels mean the same
 OVERHANG = 0.5  # how far beyond its box writing is looked for, above and below, in box heights
 OUTREACH = 1.5  # the same to the left and right
-MAX_OVERHANG = 60.0  # pixels at 300 dpi, so that a tall box does not look over half the page
-MAX_OUTREACH = 150.0
+MAX_OVERHANG = 0.2  # inches, so that a tall box does not look over half the page
+MAX_OUTREACH = 0.5  # inches
 OWN_SHARE = 0.3  # of a component's ink in the writing area that makes it the field's own
-SPECK = 10  # pixels of ink at 300 dpi below which a component is dust
+OWN_SHARE_OF_MARK = 0.15  # the same of a tick box, as ticks may be much larger than their box
+CELL_LINE_BAND = 3  # pixels beside a removed cell line in which only its remains stand
+SPECK = 10  # pixels of ink below which a component is dust
+SPARE_COMPONENTS = 250  # what a field may have besides four for each of its characters; noise has thousands
 
 
 @dataclass(frozen=True, slots=True)
 class FieldInk:
-    """The writing of one field.
+    """The writing of one field, or of one of its rows.
 
     Attributes:
-        ink: bool (H, W), the field's own ink without print; upright, in template pixels.
-        area: the writing area inside the frame, in raster pixels.
+        parts: the connected strokes of the field's own ink, without print, on a tight raster; upright, 300 dpi.
+        area: the writing area inside the frame, in raster pixels; at least one pixel wide and high.
         to_page: float64 (2, 3), raster pixels to page pixels.
+        cell_edges: float64 (n + 1,) where the cells of a comb part, in pixels right of ``area.x``; empty if the
+            field is none.
+        frame_seen: inked share of the printed frame, as ``Frame.seen``; 1 for a field without a frame.
     """
 
-    ink: NDArray[np.bool_]
+    parts: Components
     area: Box
     to_page: NDArray[np.float64]
+    cell_edges: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    frame_seen: float = 1.0
 
-    def tightened(self) -> "FieldInk":
-        """The same without empty margins, so that no later step walks over paper."""
-        rows = np.flatnonzero(self.ink.any(axis=1))
-        if len(rows) == 0:
-            return self
-        columns = np.flatnonzero(self.ink[rows[0] : rows[-1] + 1].any(axis=0))
-        left, top = int(columns[0]), int(rows[0])
+    def only(self, keep: NDArray[np.bool_]) -> "FieldInk":
+        """The same with those parts for which ``keep``, bool (N,), holds, on the tight raster around them."""
+        parts, left, top = self.parts.only(keep)
         shift = np.array([[1, 0, left], [0, 1, top], [0, 0, 1]], np.float64)
-        return FieldInk(
-            self.ink[top : rows[-1] + 1, left : columns[-1] + 1],
-            Box(self.area.x - left, self.area.y - top, self.area.width, self.area.height),
-            self.to_page @ shift,
-        )
+        area = Box(self.area.x - left, self.area.y - top, self.area.width, self.area.height)
+        return replace(self, parts=parts, area=area, to_page=self.to_page @ shift)
 
 
 def surroundings(template: FormTemplate) -> dict[str, Box]:
@@ -52,12 +56,11 @@ def surroundings(template: FormTemplate) -> dict[str, Box]:
 
     A region reaches half-way to the neighbouring boxes of the same row at most, and stays on the page.
     """
-    scale = template.dpi / 300
     regions = {}
     for spec in template.fields:
         box = spec.box
-        overhang = min(OVERHANG * box.height, MAX_OVERHANG * scale)
-        outreach = min(OUTREACH * box.height, MAX_OUTREACH * scale)
+        overhang = min(OVERHANG * box.height, MAX_OVERHANG * template.dpi)
+        outreach = min(OUTREACH * box.height, MAX_OUTREACH * template.dpi)
         left, right = max(0.0, box.x - outreach), min(float(template.width), box.right + outreach)
         for other in template.fields:
             beside = other.box
@@ -89,77 +92,111 @@ def cut_field(
         region: the part of the template to cut, as ``surroundings`` gives it.
         dpi: resolution of the template.
     """
-    offset = np.array([[1, 0, round(region.x)], [0, 1, round(region.y)], [0, 0, 1]], np.float64)
-    to_page = registration.matrix @ offset
-    size = (round(region.width), round(region.height))
+    scale = dpi / CUT_DPI
+    left, top = round(region.x), round(region.y)
+    to_page = registration.matrix @ np.array([[scale, 0, left], [0, scale, top], [0, 0, 1]], np.float64)
+    size = (max(1, round(region.width / scale)), max(1, round(region.height / scale)))
     raster = cv2.warpAffine(
         gray, to_page, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=255
     )
     ink = raster < threshold
-    inset = FRAME_INSET * dpi
-    x, y = spec.box.x - round(region.x), spec.box.y - round(region.y)
+    box = spec.box
+    area = Box((box.x - left) / scale, (box.y - top) / scale, box.width / scale, box.height / scale)
+    frame, lines = None, None
     if spec.framed:
-        expected = Frame(
-            x + inset, y + inset, x + spec.box.width - inset, y + spec.box.height - inset, 2 * inset
-        )
+        inset = FRAME_INSET * CUT_DPI
+        expected = Frame(area.x + inset, area.y + inset, area.right - inset, area.bottom - inset, 2 * inset)
         ink, frame = remove_frame(ink, expected)
         half = frame.width / 2
-        area = Box(
-            frame.left + half,
-            frame.top + half,
-            frame.right - frame.left - frame.width,
-            frame.bottom - frame.top - frame.width,
-        )
-        ink = _drop_rule_remains(ink, frame)
-    else:
-        area = Box(x, y, spec.box.width, spec.box.height)
-    return FieldInk(_keep_own(ink, area, (dpi / 300) ** 2 * SPECK), area, to_page)
+        # A field no wider than its own frame has no inside; a pixel stands for it, as others divide by its size.
+        inner_width = max(1.0, frame.right - frame.left - frame.width)
+        inner_height = max(1.0, frame.bottom - frame.top - frame.width)
+        area = Box(frame.left + half, frame.top + half, inner_width, inner_height)
+    cell_edges = np.zeros(0)
+    if spec.cell_lines:
+        sides = frame or Frame(area.x, area.y, area.right, area.bottom, 0.0)
+        ink, lines = remove_cell_lines(ink, sides, [(x - left) / scale for x in spec.cell_lines])
+        cell_edges = np.concatenate([[sides.left], lines.middles, [sides.right]]) - area.x
+    parts = find_components(ink)
+    remains = np.zeros(len(parts), bool)
+    if frame is not None:
+        remains |= _rule_remains(parts, frame)
+    if lines is not None:
+        remains |= _cell_line_remains(parts, lines)
+    keep = _own(parts, area, remains, spec.layout)
+    seen = frame.seen if frame is not None else 1.0
+    found = FieldInk(parts, area, to_page, cell_edges, seen).only(keep)
+    return found.only(found.parts.largest(SPARE_COMPONENTS + 4 * spec.max_length))
 
 
-def _drop_rule_remains(ink: NDArray[np.bool_], frame: Frame) -> NDArray[np.bool_]:
-    """Drops flat components that lie within the band of a removed rule."""
+def _cell_line_remains(parts: Components, lines: CellLines) -> NDArray[np.bool_]:
+    """bool (N,): components that lie within the band of a removed cell line."""
+    left, right = parts.boxes[:, 0], parts.boxes[:, 0] + parts.boxes[:, 2]
+    remains = np.zeros(len(parts), bool)
+    for middle, width in zip(lines.middles[lines.found], lines.widths[lines.found], strict=True):
+        band = width / 2 + CELL_LINE_BAND
+        remains |= (left >= middle - band) & (right <= middle + band + 1)
+    return remains
+
+
+def _rule_remains(parts: Components, frame: Frame) -> NDArray[np.bool_]:
+    """bool (N,): flat components that lie within the band of a removed rule."""
     band = frame.width / 2 + 4
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
-    left, top = stats[:, 0], stats[:, 1]
-    right, bottom = left + stats[:, 2], top + stats[:, 3]
-    remains = np.zeros(count, bool)
+    left, top, width, height = parts.boxes.T
+    right, bottom = left + width, top + height
+    remains = np.zeros(len(parts), bool)
     for level in (frame.top, frame.bottom):
         remains |= (top >= level - band) & (bottom <= level + band + 1)
     for level in (frame.left, frame.right):
         remains |= (left >= level - band) & (right <= level + band + 1)
-    remains[0] = True
-    return ~remains[labels]
+    return remains
 
 
-def _keep_own(ink: NDArray[np.bool_], area: Box, speck: float) -> NDArray[np.bool_]:
-    """Keeps the components that belong to the field.
+def _own(
+    parts: Components, area: Box, print_remains: NDArray[np.bool_], layout: str
+) -> NDArray[np.bool_]:
+    """bool (N,): the components that belong to the field.
 
     These are the components with a good share of their ink in the writing area, and beside it those that go
     on with the row of writing: as high as letters, at the same level, next to ink already kept.
     """
-    count, labels, stats, centers = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
-    inner = labels[
-        max(0, round(area.y)) : max(0, round(area.bottom)), max(0, round(area.x)) : max(0, round(area.right))
-    ]
-    inside = np.bincount(inner.ravel(), minlength=count)
-    keep = (inside >= OWN_SHARE * stats[:, 4]) & (stats[:, 4] >= speck)
-    keep[0] = False
+    eligible = (parts.areas >= SPECK) & ~print_remains
+    keep = eligible & (_ink_inside(parts, area, eligible) >= OWN_SHARE * parts.areas)
     if not keep.any():
-        return keep[labels]
-    left, width, height = stats[:, 0], stats[:, 2], stats[:, 3]
+        return keep
+    left, _, width, height = parts.boxes.T
     right = left + width
-    level = (centers[:, 1] > area.y) & (centers[:, 1] < area.bottom)
-    letter = (height >= 0.3 * area.height) & (height <= 1.2 * area.height) & level & ~keep
-    letter[0] = False
+    x, y = parts.centers.T
+    letter = (height >= 0.3 * area.height) & (height <= 1.2 * area.height) & ~keep & ~print_remains
+    letter &= (y > area.y) & (y < area.bottom)
     gap = 0.6 * area.height
-    for index in np.flatnonzero(letter & (centers[:, 0] > area.right))[
-        np.argsort(left[letter & (centers[:, 0] > area.right)])
-    ]:
-        if left[index] - right[keep].max() <= gap:
+    after = np.flatnonzero(letter & (x > area.right))
+    edge = right[keep].max()
+    for index in after[np.argsort(left[after], kind="stable")]:
+        if left[index] - edge <= gap:
             keep[index] = True
-    for index in np.flatnonzero(letter & (centers[:, 0] < area.x))[
-        np.argsort(-right[letter & (centers[:, 0] < area.x)])
-    ]:
-        if left[keep].min() - right[index] <= gap:
+            edge = max(edge, right[index])
+    before = np.flatnonzero(letter & (x < area.x))
+    edge = left[keep].min()
+    for index in before[np.argsort(-right[before], kind="stable")]:
+        if edge - right[index] <= gap:
             keep[index] = True
-    return keep[labels]
+            edge = min(edge, left[index])
+    return keep
+
+
+def _ink_inside(parts: Components, area: Box, wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """int (N,): pixels of each wanted component inside the writing area; 0 for the others."""
+    x0, y0 = max(0, round(area.x)), max(0, round(area.y))
+    x1, y1 = max(0, round(area.right)), max(0, round(area.bottom))
+    left, top, width, height = parts.boxes.T
+    right, bottom = left + width, top + height
+    whole = (left >= x0) & (top >= y0) & (right <= x1) & (bottom <= y1)
+    apart = (left >= x1) | (top >= y1) | (right <= x0) | (bottom <= y0)
+    inside = np.where(whole & wanted, parts.areas, 0).astype(np.intp)
+    # Counting pixels is worth it only for the few components that lie across the edge.
+    for index in np.flatnonzero(wanted & ~whole & ~apart):
+        rows = slice(max(y0, top[index]), min(y1, bottom[index]))
+        columns = slice(max(x0, left[index]), min(x1, right[index]))
+        inside[index] = np.count_nonzero(parts.labels[rows, columns] == index + 1)
+    return inside

@@ -21,31 +21,34 @@ def normalize_glyph(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns:
         uint8 (28, 28), ink up to 255 on 0, anti-aliased; all zero if there is no ink.
     """
+    crop = np.zeros((SIZE, SIZE), np.uint8)
     rows = np.flatnonzero(ink.any(axis=1))
-    if len(rows) == 0:
-        return np.zeros((SIZE, SIZE), np.uint8)
-    columns = np.flatnonzero(ink.any(axis=0))
-    tight = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    height, width = tight.shape
-    scale = LONGEST_SIDE / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    small = cv2.resize(np.ascontiguousarray(tight), size, interpolation=method)
-    return center_of_mass(small)
+    if len(rows):
+        columns = np.flatnonzero(ink.any(axis=0))
+        tight = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        normalize_tight(np.ascontiguousarray(tight), crop)
+    return crop
 
 
-def center_of_mass(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Places an image of at most 20x20 so that its centre of mass falls in the middle of 28x28.
+def normalize_tight(ink: NDArray[np.uint8], crop: NDArray[np.uint8]) -> None:
+    """Writes what ``normalize_glyph`` returns into ``crop``, for ink that touches all four edges of its array.
 
-    Shifts by whole pixels, and never so far that ink would leave the image.
+    The image is shifted by whole pixels, and never so far that ink would leave it.
+
+    Args:
+        ink: uint8 (H, W), H and W at least 1, contiguous.
+        crop: uint8 (28, 28), all zero.
     """
-    height, width = small.shape
-    weights = small.astype(np.float32)
-    total = float(weights.sum())
-    center_y = float(weights.sum(axis=1) @ np.arange(height)) / total if total else (height - 1) / 2
-    center_x = float(weights.sum(axis=0) @ np.arange(width)) / total if total else (width - 1) / 2
+    height, width = ink.shape
+    scale = LONGEST_SIDE / max(height, width)
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(ink, (width, height), interpolation=method)
+    moments = cv2.moments(small)
+    mass = moments["m00"]
+    # Ink of a grey level near 0 may vanish on the way down; then the box itself is centred.
+    center_x = moments["m10"] / mass if mass else (width - 1) / 2
+    center_y = moments["m01"] / mass if mass else (height - 1) / 2
     top = min(max(round((SIZE - 1) / 2 - center_y), 0), SIZE - height)
     left = min(max(round((SIZE - 1) / 2 - center_x), 0), SIZE - width)
-    out = np.zeros((SIZE, SIZE), np.uint8)
-    out[top : top + height, left : left + width] = small
-    return out
+    crop[top : top + height, left : left + width] = small

@@ -21,17 +21,22 @@ SPUR = 3  # columns: what sticks out on fewer is raggedness
 MAX_BRIDGE = 30  # columns between two strokes that may be one written along the rule
 LEAN_OVER = 5  # rows over which strokes must lean towards each other to be joined
 DROPOUT = 6  # pixels of a gap inside a stroke where it crosses a rule
+MARGIN = REACH + DROPOUT + 1  # rows on each side of a rule that are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The printed frame of a field in its own raster: middle lines of its four sides and their width, pixels."""
+    """The printed frame of a field in its own raster: middle lines of its four sides and their width, pixels.
+
+    ``seen`` is the inked share, 0..1, of that of its long sides of which less was found.
+    """
 
     left: float
     top: float
     right: float
     bottom: float
     width: float
+    seen: float = 0.0
 
 
 def remove_frame(ink: NDArray[np.bool_], expected: Frame) -> tuple[NDArray[np.bool_], Frame]:
@@ -47,12 +52,13 @@ def remove_frame(ink: NDArray[np.bool_], expected: Frame) -> tuple[NDArray[np.bo
     """
     cleaned = ink.copy()
     left, top, right, bottom = expected.left, expected.top, expected.right, expected.bottom
-    # Transposed views let one function trace rules of both directions.
+    # Transposed copies let one function trace rules of both directions.
+    turned = np.ascontiguousarray(ink.T)
     traces = {
         "top": _trace(ink, top, left, right),
         "bottom": _trace(ink, bottom, left, right),
-        "left": _trace(ink.T, left, top, bottom),
-        "right": _trace(ink.T, right, top, bottom),
+        "left": _trace(turned, left, top, bottom),
+        "right": _trace(turned, right, top, bottom),
     }
     found = [trace for trace in traces.values() if trace is not None]
     if not found:
@@ -60,39 +66,64 @@ def remove_frame(ink: NDArray[np.bool_], expected: Frame) -> tuple[NDArray[np.bo
     width = float(np.median([trace.width for trace in found]))
     for side, trace in traces.items():
         if trace is not None:
-            vertical = side in ("left", "right")
-            closed = _close_dropouts(ink.T if vertical else ink)
-            _erase(ink.T if vertical else ink, closed, cleaned.T if vertical else cleaned, trace, width)
+            across = side in ("left", "right")
+            _erase(turned if across else ink, cleaned.T if across else cleaned, trace, width)
 
     def place(side: str, otherwise: float) -> float:
         trace = traces[side]
         return float(np.median(trace.middle)) if trace is not None else otherwise
 
-    frame = Frame(place("left", left), place("top", top), place("right", right), place("bottom", bottom), width)
+    seen = min(trace.seen if trace else 0.0 for trace in (traces["top"], traces["bottom"]))
+    sides = (place("left", left), place("top", top), place("right", right), place("bottom", bottom))
+    frame = Frame(*sides, width, seen)
     _erase_corners(cleaned, frame)
     return cleaned, frame
 
 
-def _close_dropouts(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Ink with short gaps closed along columns: scanners drop pixels where a stroke crosses a rule."""
-    kernel = np.ones((DROPOUT + 1, 1), np.uint8)
-    return cv2.morphologyEx(ink.astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
+def remove_rule(
+    ink: NDArray[np.bool_], cleaned: NDArray[np.bool_], level: float, start: float, stop: float, search: int
+) -> tuple[float, float] | None:
+    """Removes one nearly horizontal rule from ``cleaned`` as ``remove_frame`` does.
+
+    Args:
+        ink: bool (H, W), True = ink.
+        cleaned: bool (H, W), changed in place.
+        level: row at which its middle is expected.
+        start, stop: columns from which to which it runs.
+        search: rows that it may lie off.
+
+    Returns:
+        The row of its middle and its width in pixels; None, and nothing is removed, if it is not there.
+    """
+    trace = _trace(ink, level, start, stop, search)
+    if trace is None:
+        return None
+    _erase(ink, cleaned, trace, trace.width)
+    return float(np.median(trace.middle)), trace.width
 
 
 @dataclass(frozen=True, slots=True)
 class _Trace:
-    """A rule followed from ``start``: the row of its middle at each column, and its width, in pixels."""
+    """A rule followed from column ``start``: the row of its middle at each of n columns, and its width, in pixels.
+
+    ``band``, bool (2 * MARGIN + 1, n), is the ink around it, straightened: the rule's middle is row ``MARGIN``.
+    ``seen`` is the share of the columns with ink there.
+    """
 
     start: int
     middle: NDArray[np.float64]
     width: float
+    band: NDArray[np.bool_]
+    seen: float
 
 
-def _trace(ink: NDArray[np.bool_], level: float, start: float, stop: float) -> _Trace | None:
+def _trace(
+    ink: NDArray[np.bool_], level: float, start: float, stop: float, search: int = SEARCH
+) -> _Trace | None:
     """Follows a nearly horizontal rule near row ``level`` from column ``start`` to ``stop``."""
     height, width = ink.shape
     first, last = max(0, round(start) - 3), min(width, round(stop) + 4)
-    top, bottom = max(0, round(level) - SEARCH), min(height, round(level) + SEARCH + 1)
+    top, bottom = max(0, round(level) - search), min(height, round(level) + search + 1)
     if last - first < 8 or bottom - top < 3:
         return None
     band = ink[top:bottom, first:last]
@@ -100,9 +131,11 @@ def _trace(ink: NDArray[np.bool_], level: float, start: float, stop: float) -> _
     if len(edges) > 1 and last - first - edges[-1] < BLOCK // 2:
         edges = edges[:-1]
     sizes = np.diff(np.append(edges, last - first))
-    share = np.add.reduceat(band, edges, axis=1, dtype=np.float64) / sizes
-    smooth = np.apply_along_axis(np.convolve, 0, share, np.ones(3) / 3, "same")
-    peak = smooth.max(axis=0)
+    counts = np.add.reduceat(band, edges, axis=1, dtype=np.intp)
+    share = counts / sizes
+    padded = np.pad(counts, ((1, 1), (0, 0)))
+    smooth = padded[:-2] + counts + padded[2:]
+    peak = smooth.max(axis=0) / (3 * sizes)
     if np.average(peak, weights=sizes) < MIN_COVERAGE:
         return None
     # The middle of each block is the centre of the rows that are nearly as full as the fullest.
@@ -115,10 +148,12 @@ def _trace(ink: NDArray[np.bool_], level: float, start: float, stop: float) -> _
     middle = np.where(np.abs(middle - line) <= 3, middle, line)
     columns = np.arange(first, last)
     traced = np.interp(columns, centers, middle) if len(centers) > 1 else np.full(len(columns), middle[0])
-    up, down = _extent(ink, columns, traced)
+    straight = _straightened(ink, first, traced)
+    up, down = _extents(straight)
     thickness = (up + down + 1)[(up + down) > 0]
     width_here = float(np.median(thickness)) if len(thickness) else NOMINAL_WIDTH
-    return _Trace(first, traced, float(np.clip(width_here, 1, 3 * NOMINAL_WIDTH)))
+    seen = float(straight[MARGIN - 1 : MARGIN + 2].any(axis=0).mean())
+    return _Trace(first, traced, float(np.clip(width_here, 1, 3 * NOMINAL_WIDTH)), straight, seen)
 
 
 def _robust_line(x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -128,56 +163,55 @@ def _robust_line(x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray
     fitted = np.full(len(x), np.median(y))
     for _ in range(4):
         trust = weight / (1 + (y - fitted) ** 2) + 1e-9
-        fitted = np.polyval(np.polyfit(x, y, 1, w=np.sqrt(trust)), x)
+        trust /= trust.sum()
+        from_middle, level = x - trust @ x, trust @ y
+        slope = (trust * from_middle) @ (y - level) / (trust @ from_middle**2)
+        fitted = level + slope * from_middle
     return fitted
 
 
-def _extent(
-    ink: NDArray[np.bool_], columns: NDArray[np.intp], middle: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """How far the ink at a rule's middle reaches up and down in each column, 0..REACH pixels."""
-    center = np.rint(middle).astype(np.intp)
-    steps = np.arange(REACH + 1)
-    limit = ink.shape[0] - 1
-
-    def reach(direction: int) -> NDArray[np.intp]:
-        rows = np.clip(center[None, :] + direction * steps[:, None], 0, limit)
-        return np.logical_and.accumulate(ink[rows, columns[None, :]], axis=0).sum(axis=0)
-
-    # A column whose middle pixel dropped out is judged by the pixels beside it.
-    return np.maximum(reach(-1) - 1, 0), np.maximum(reach(1) - 1, 0)
+def _straightened(ink: NDArray[np.bool_], start: int, middle: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The ink around a traced rule with its middle in row ``MARGIN``; beyond the raster its edge is repeated."""
+    rows = np.rint(middle).astype(np.intp) + np.arange(-MARGIN, MARGIN + 1)[:, None]
+    return ink[np.clip(rows, 0, ink.shape[0] - 1), np.arange(start, start + len(middle))]
 
 
-def _erase(
-    ink: NDArray[np.bool_],
-    closed: NDArray[np.bool_],
-    cleaned: NDArray[np.bool_],
-    trace: _Trace,
-    width: float,
-) -> None:
+def _extents(band: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """How far the ink at a rule's middle reaches up and down in each column of its band, 0..REACH pixels."""
+
+    def reach(half: NDArray[np.bool_]) -> NDArray[np.intp]:
+        return np.maximum(np.logical_and.accumulate(half, axis=0).sum(axis=0) - 1, 0)
+
+    return reach(band[MARGIN - REACH : MARGIN + 1][::-1]), reach(band[MARGIN : MARGIN + REACH + 1])
+
+
+def _erase(ink: NDArray[np.bool_], cleaned: NDArray[np.bool_], trace: _Trace, width: float) -> None:
     """Erases a traced rule from ``cleaned``, but for the strokes of ``ink`` that touch or cross it.
 
     A stroke that touches from one side keeps its end up to the middle of the rule, a crossing one is kept whole
     and joined where it dropped out.
     """
-    columns = np.arange(trace.start, trace.start + len(trace.middle))
-    up, down = _extent(ink, columns, trace.middle)
     half = (width - 1) / 2
+    up, down = _extents(trace.band)
     above = _without_spurs(up > half + SLACK)
     below = _without_spurs(down > half + SLACK)
-    closed_up, closed_down = _extent(closed, columns, trace.middle)
+    # Scanners drop pixels where a stroke crosses a rule.
+    kernel = np.ones((DROPOUT + 1, 1), np.uint8)
+    closed = cv2.morphologyEx(trace.band.view(np.uint8), cv2.MORPH_CLOSE, kernel).view(np.bool_)
+    closed_up, closed_down = _extents(closed)
     crossing = _without_spurs((closed_up > half + SLACK) & (closed_down > half + SLACK))
     above_ends = above | _bridges(ink, trace, above, -1, half)
     below_ends = below | _bridges(ink, trace, below, 1, half)
     reach = int(np.ceil(half + SLACK))
-    center = np.rint(trace.middle).astype(np.intp)
-    for step in range(-reach, reach + 1):
-        rows = center + step
-        stroke = crossing | (above_ends if step <= 0 else False) | (below_ends if step >= 0 else False)
-        bare = ~stroke & (rows >= 0) & (rows < ink.shape[0])
-        cleaned[rows[bare], columns[bare]] = False
-        joined = crossing & (rows >= 0) & (rows < ink.shape[0])
-        cleaned[rows[joined], columns[joined]] |= closed[rows[joined], columns[joined]]
+    steps = np.arange(-reach, reach + 1)[:, None]
+    rows = np.rint(trace.middle).astype(np.intp) + steps
+    columns = np.broadcast_to(np.arange(trace.start, trace.start + len(trace.middle)), rows.shape)
+    inside = (rows >= 0) & (rows < ink.shape[0])
+    stroke = crossing | (above_ends & (steps <= 0)) | (below_ends & (steps >= 0))
+    bare = inside & ~stroke
+    cleaned[rows[bare], columns[bare]] = False
+    joined = inside & crossing & closed[MARGIN - reach : MARGIN + reach + 1]
+    cleaned[rows[joined], columns[joined]] = True
 
 
 def _without_spurs(touched: NDArray[np.bool_]) -> NDArray[np.bool_]:

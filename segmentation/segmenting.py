@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.fields import FieldInk, cut_field, surroundings
-from segmentation.glyphs import cut_pieces, make_candidates, page_boxes
+from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, cut_pieces, make_candidates, page_boxes
 from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
 from segmentation.registration import register
 from segmentation.rows import split_rows
@@ -36,10 +36,10 @@ def segment_page(gray: NDArray[np.uint8], template: FormTemplate) -> SegmentedPa
         inks.append(cut_field(gray, threshold, registration, spec, regions[spec.name], template.dpi))
     cleaned = time.perf_counter()
     for spec, ink in zip(template.fields, inks, strict=True):
-        lines = tuple(_lines(spec, ink, template.dpi))
+        lines = tuple(_lines(spec, ink))
         outer = np.array([[spec.box.x, spec.box.y, spec.box.width, spec.box.height]], np.float32)
         box = page_boxes(outer, registration.matrix)[0]
-        ratio = float(ink.ink.sum() / (ink.area.width * ink.area.height))
+        ratio = float(ink.parts.areas.sum() / (ink.area.width * ink.area.height))
         fields.append(SegmentedField(spec.name, box, lines, min(1.0, ratio)))
     cut = time.perf_counter()
     seconds = {"register": registered - begin, "clean": cleaned - registered, "cut": cut - cleaned}
@@ -53,12 +53,13 @@ def ink_threshold(gray: NDArray[np.uint8]) -> float:
     return float(np.clip(value, 64, 208))
 
 
-def _lines(spec: FieldSpec, ink: FieldInk, dpi: float) -> list[GlyphLine]:
+def _lines(spec: FieldSpec, ink: FieldInk) -> list[GlyphLine]:
     """The rows of writing of one field as lattices; none if nothing is written there."""
+    paragraph = spec.layout == "paragraph"
+    limits = PARAGRAPH_LIMITS if paragraph else LINE_LIMITS
     lines = []
-    for loose in split_rows(ink, dpi) if spec.layout == "paragraph" else [ink]:
-        row = loose.tightened()
-        pieces = cut_pieces(row.ink, row.area.height)
+    for row in split_rows(ink) if paragraph else [ink]:
+        pieces = cut_pieces(row.parts, row.area.height)
         if len(pieces.areas) and pieces.boxes[:, 2:].max() >= MIN_WRITING * row.area.height:
-            lines.append(make_candidates(pieces, row.area, row.to_page))
+            lines.append(make_candidates(pieces, row.area, row.to_page, limits))
     return lines
