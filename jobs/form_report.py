@@ -68,7 +68,7 @@ def print_report(stream: TextIO, comparison: Comparison) -> None:
     """Prints the figures as tables, and notes on everything that was not compared."""
     fields = comparison.fields
     written = [one for one in fields if one.truth]
-    print(f"{len(comparison.pages):,} pages, {len(fields):,} fields compared, spaces aside\n", file=stream)
+    print(f"compared: pages {len(comparison.pages):,}, fields {len(fields):,}, spaces aside\n", file=stream)
     header = ["type", "fields", "right", "%", "characters", "right", "%", "subst.", "ins.", "del."]
     rows = [[name, *_cells(figures(part))] for name, part in group_by(fields, kind_of).items()]
     rows.append(["all written", *_cells(figures(written))])
@@ -118,25 +118,25 @@ def _print_decisions(stream: TextIO, fields: Sequence[ScoredField]) -> None:
 def notes(comparison: Comparison) -> list[str]:
     """What was not compared, a line for each kind."""
     lists = comparison.page_lists()
-    failed = [f"{entry['source']} ({entry['code']})" for entry in lists["failed_with_truth"]]
+    failed = [f"{entry['source']}, {entry['code']}" for entry in lists["failed_with_truth"]]
     lines = [
-        ("pages with truth could not be read", failed),
-        ("pages read have no truth", [entry["source"] for entry in lists["without_truth"]]),
+        ("pages with truth that could not be read", failed),
+        ("pages read that have no truth", [entry["source"] for entry in lists["without_truth"]]),
         (
-            "truths have no page in the results",
+            "truths without a page in the results",
             [f"{entry['source']} in {entry['file']}" for entry in lists["truth_without_page"]],
         ),
         (
-            "truths fit several pages and were left out: give the path as source",
+            "truths left out because they fit several pages (give the path as source)",
             [f"{entry['source']} in {entry['file']}" for entry in lists["truth_of_several_pages"]],
         ),
         (
-            "fields of the truth are not in the results",
+            "fields of the truth that are not in the results",
             [f"{entry['field']} of {entry['source']}" for entry in lists["fields_not_read"]],
         ),
-        ("files beside the truth hold none", lists["files_without_truth"]),
+        ("files beside the truth that hold none", lists["files_without_truth"]),
     ]
-    return [f"{len(names):,} {what}: {some_of(names)}" for what, names in lines if names]
+    return [f"{what}: {len(names):,} ({some_of(names)})" for what, names in lines if names]
 
 
 def _cells(group: GroupFigures) -> list[str]:
