@@ -32,8 +32,8 @@ class FieldInk:
         parts: the connected strokes of the field's own ink, without print, on a tight raster; upright, 300 dpi.
         area: the writing area inside the frame, in raster pixels; at least one pixel wide and high.
         to_page: float64 (2, 3), raster pixels to page pixels.
-        cell_edges: float64 (n + 1,) where the cells of a comb part, in pixels right of ``area.x``; empty if the
-            field is none.
+        cell_edges: float64 (n + 1,) where the cells of a comb part, in pixels right of ``area.x``; empty for
+            any other field.
         frame_seen: inked share of the printed frame, as ``Frame.seen``; 1 for a field without a frame.
     """
 

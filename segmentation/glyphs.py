@@ -32,7 +32,7 @@ class CandidateLimits:
 
 LINE_LIMITS = CandidateLimits(pieces=5, width=1.5)
 # The writing area of a row of a paragraph is measured from its letters, not from a box with room to spare.
-PARAGRAPH_LIMITS = CandidateLimits(pieces=5, width=1.5)
+PARAGRAPH_LIMITS = CandidateLimits(pieces=4, width=1.1)
 
 
 @dataclass(frozen=True, slots=True)

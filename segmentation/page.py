@@ -5,7 +5,7 @@ two neighbouring cuts; a *candidate* is a run of 1..k neighbouring pieces that m
 candidates of a line form a lattice: every way to cover its pieces from left to right is a possible reading.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segmentation.registration import Registration
 
 GLYPH_SIZE = 28
+MARKED, EMPTY, STRUCK_OUT = "marked", "empty", "struck_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class GlyphLine:
             What a crop has lost: size, and position against the line.
         piece_bounds: float32 (P, 4) the same for each single piece, left to right.
         piece_ink: float32 (P,) ink area of each piece in units of (height of the writing area) squared.
+        cells: int16 (P,) the cell of a comb, from 0, in which each piece stands; empty for any other layout.
     """
 
     starts: NDArray[np.int16]
@@ -37,11 +39,20 @@ class GlyphLine:
     bounds: NDArray[np.float32]
     piece_bounds: NDArray[np.float32]
     piece_ink: NDArray[np.float32]
+    cells: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
 
     @property
     def piece_count(self) -> int:
         """How many pieces the line's ink was cut into."""
         return len(self.piece_ink)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What stands in a tick box: ``MARKED``, ``EMPTY`` or ``STRUCK_OUT``, and its probability, 0..1."""
+
+    state: str
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +64,30 @@ class SegmentedField:
         box: float32 (4,) x, y, width, height of the upright rectangle around the field, in page pixels.
         lines: rows of writing from top to bottom; exactly one for a ``line`` field with ink; none if blank.
         ink_ratio: share of the writing area covered by ink after the printed rules went, 0..1.
+        largest: the longer side of the largest stroke, in heights of the writing area; 0 without ink.
+        mark: what stands in a tick box; None for any other layout.
     """
 
     name: str
     box: NDArray[np.float32]
     lines: tuple[GlyphLine, ...]
     ink_ratio: float
+    largest: float = 0.0
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentedPage:
-    """All fields of a page in the template's order, and where the form lay."""
+    """All fields of a page in the order of ``template``, the name of its form, and where the form lay."""
 
     width: int
     height: int
     registration: Registration
     fields: tuple[SegmentedField, ...]
     seconds: dict[str, float]
+    template: str = ""
 
     def crops(self) -> NDArray[np.uint8]:
         """All candidates of the page, uint8 (N, 28, 28), in order of fields, lines, candidates."""
-        parts = [line.crops for field in self.fields for line in field.lines]
+        parts = [line.crops for found in self.fields for line in found.lines]
         return np.concatenate(parts) if parts else np.zeros((0, GLYPH_SIZE, GLYPH_SIZE), np.uint8)

@@ -5,25 +5,37 @@ scale and shift, one axis at a time, gives a first map; a few rounds of matching
 it. Rules may be broken or missing, and text or a black page edge adds false ones: only what agrees counts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.templates import FormTemplate
+from segmentation.components import find_components
+from segmentation.templates import FieldSpec, FormTemplate
 
 Floats = NDArray[np.float64]
 
 WORK_DPI = 150.0
 MIN_RUN = 14  # pixels at WORK_DPI; a 3 pixel rule keeps runs of this length up to 10 degrees of skew
 MIN_RULE = 30  # pixels at WORK_DPI, about 5 mm: shorter ones are strokes of writing or print
+SHORTEST_RULE = 16  # the same for forms of which the cell lines are that short
 MAX_SKEW = 8.0  # degrees
+QUARTER_TURNS = (0, 2, 1, 3)  # ways a page may lie, the likely ones first
 SCALE_SWEEP = np.linspace(0.94, 1.06, 25)
 VOTE_BIN = 4.0  # pixels at WORK_DPI
+TRUSTED_LEAN = 60  # pixels at WORK_DPI of the longest vertical rule that makes their slope worth knowing
+STIFFNESS = 300.0  # of the map where few rules hold it: as so many pixels of rule, so many pixels apart
 TOLERANCES = (14.0, 8.0, 5.0, 4.0, 3.0)  # pixels at WORK_DPI, one matching round each
 MIN_MATCHED = 0.5
+FEW_RULES = 6  # a form needs these even if they are more than half, or all it has: four rules are on any page
+SURE = 0.9  # share of rules found that ends the search; with less it may be seen upside down
+MAX_ENLARGED = 4.0  # a page of less than WORK_DPI / 4 shows no rules
+MAX_STRETCH = 2.0  # height to width of a page, against the template's: beyond, it is no scan of it
+MAX_RULES = 1500  # of one direction, the longest; noise has more
+MAX_RULED = 0.1  # share of a page that rules may cover; what is more has black margins, or is all black
+SOLID = 15  # pixels at WORK_DPI: what is as thick as that both ways is a black margin
 MAX_RESIDUAL = 6.0 / 300  # inches
 FRAME_INSET = 1.0 / 120  # inches from the outer edge of a printed frame to the middle of its rule
 
@@ -93,6 +105,23 @@ class Rules:
         return float(slopes[order[min(middle, len(order) - 1)]])
 
 
+class RuleFinder:
+    """The rules of one page, found once for each scale and kept: for several forms, or several turns of the page."""
+
+    def __init__(self, gray: NDArray[np.uint8]) -> None:
+        """Finds nothing yet; ``gray`` is uint8 (H, W), 0 = black."""
+        self.gray = gray
+        self._found: dict[float, tuple[Rules, Rules]] = {}
+
+    def find(self, factor: float, shortest: float) -> tuple[Rules, Rules]:
+        """Like ``find_rules``."""
+        key = round(factor, 4)
+        if key not in self._found:
+            self._found[key] = find_rules(self.gray, factor, SHORTEST_RULE)
+        horizontal, vertical = self._found[key]
+        return _longer(horizontal, shortest), _longer(vertical, shortest)
+
+
 def register(gray: NDArray[np.uint8], template: FormTemplate) -> Registration:
     """Finds the form on a page.
 
@@ -107,12 +136,29 @@ def register(gray: NDArray[np.uint8], template: FormTemplate) -> Registration:
         RegistrationError: ``form_not_found`` if too few rules of the form are on the page, or they do not
             lie where the form has them; ``no_landmarks`` if the template has no framed field.
     """
+    return register_rules(RuleFinder(gray), template)
+
+
+def register_rules(
+    finder: RuleFinder, template: FormTemplate, quarter_turns: Sequence[int] = QUARTER_TURNS
+) -> Registration:
+    """The same as ``register`` on a page whose rules may have been found already.
+
+    Args:
+        finder: of the page.
+        template: the form to look for.
+        quarter_turns: how the page may lie, in the order to try: so many quarter turns clockwise.
+
+    Raises:
+        RegistrationError: see ``register``.
+    """
     targets = template_rules(template)
     count = sum(len(rules.ends) for rules in targets)
     if count == 0:
         raise RegistrationError("no_landmarks", f"template {template.name!r} has no framed field to find")
-    best = max(_orientations(gray, template, targets), key=lambda found: found.matched, default=None)
-    needed = MIN_MATCHED * count
+    found = _orientations(finder, template, targets, quarter_turns)
+    best = max(found, key=lambda fit: (fit.matched, -fit.residual), default=None)
+    needed = max(MIN_MATCHED * count, min(count, FEW_RULES))
     if best is None or best.matched < needed:
         seen = best.matched if best else 0
         raise RegistrationError(
@@ -129,50 +175,78 @@ def register(gray: NDArray[np.uint8], template: FormTemplate) -> Registration:
 
 def template_rules(template: FormTemplate) -> tuple[Rules, Rules]:
     """The printed rules of a form, horizontal and vertical, in template pixels."""
-    inset = FRAME_INSET * template.dpi
-    horizontal, vertical = [], []
-    for spec in template.fields:
-        if spec.framed:
-            box = spec.box
-            left, right = box.x + inset, box.right - inset
-            top, bottom = box.y + inset, box.bottom - inset
-            horizontal += [(left, top, right, top), (left, bottom, right, bottom)]
-            vertical += [(left, top, left, bottom), (right, top, right, bottom)]
-    return (
-        Rules(np.array(horizontal, np.float64).reshape(-1, 4), True),
-        Rules(np.array(vertical, np.float64).reshape(-1, 4), False),
+    pairs = [rules_of_field(spec, template.dpi) for spec in template.fields if spec.framed]
+    none = np.zeros((0, 4))
+    horizontal, vertical = (
+        Rules(np.concatenate([none, *(pair[i].ends for pair in pairs)]), i == 0) for i in (0, 1)
     )
+    return horizontal, vertical
+
+
+def rules_of_field(spec: FieldSpec, dpi: float) -> tuple[Rules, Rules]:
+    """The printed rules of a field, frame and cell lines, horizontal and vertical, in template pixels."""
+    inset = FRAME_INSET * dpi
+    left, right = spec.box.x + inset, spec.box.right - inset
+    top, bottom = spec.box.y + inset, spec.box.bottom - inset
+    across = [(left, y, right, y) for y in (top, bottom)]
+    down = [(x, top, x, bottom) for x in (left, *spec.cell_lines, right)]
+    return Rules(np.array(across, np.float64), True), Rules(np.array(down, np.float64), False)
 
 
 def _orientations(
-    gray: NDArray[np.uint8], template: FormTemplate, targets: tuple[Rules, Rules]
+    finder: RuleFinder, template: FormTemplate, targets: tuple[Rules, Rules], turns: Sequence[int]
 ) -> Iterator[Registration]:
-    """Fits the page as it lies, and only if that fails, turned by each quarter turn."""
+    """Fits the page as it lies, and only if that fails, turned by each quarter turn.
+
+    Forms look much the same upside down: a poor match is compared with the opposite turn.
+    """
     count = sum(len(rules.ends) for rules in targets)
-    height, width = gray.shape
-    for quarter_turns in (0, 2, 1, 3):
-        across = width if quarter_turns % 2 == 0 else height
+    height, width = finder.gray.shape
+    seen: int | None = None
+    for quarter_turns in turns:
+        lying = quarter_turns % 2
+        if seen is not None and lying != seen:
+            return
+        across, along = (height, width) if lying else (width, height)
+        if not across or not along:
+            return
         factor = WORK_DPI * template.width / (template.dpi * across)
-        found = find_rules(gray, factor)
-        turned, turn = _turn(found, (round(width * factor), round(height * factor)), quarter_turns)
-        fit = _fit(turned, targets, WORK_DPI / template.dpi)
+        stretch = along * template.width / (across * template.height)
+        if factor > MAX_ENLARGED or not 1 / MAX_STRETCH <= stretch <= MAX_STRETCH:
+            continue
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        found = finder.find(factor, shortest_rule(targets, WORK_DPI / template.dpi))
+        turned, turn = _turn(found, size, quarter_turns)
+        fit = fit_rules(turned, targets, WORK_DPI / template.dpi)
         if fit is None:
             continue
         matrix, residual, matched = fit
-        full = np.linalg.inv(turn) @ np.vstack([matrix, [0, 0, 1]])
-        to_page = np.array([[1 / factor, 0, 0.5 / factor - 0.5], [0, 1 / factor, 0.5 / factor - 0.5]])
-        full = np.vstack([to_page, [0, 0, 1]]) @ full
+        # Not by the factor itself: the size was rounded.
+        grown_x, grown_y = width / size[0], height / size[1]
+        to_page = np.array([[grown_x, 0, 0.5 * grown_x - 0.5], [0, grown_y, 0.5 * grown_y - 0.5], [0, 0, 1]])
+        full = to_page @ np.linalg.inv(turn) @ np.vstack([matrix, [0, 0, 1]])
         yield Registration(full[:2], residual / factor, matched, count)
-        if matched >= MIN_MATCHED * count:
+        if matched >= SURE * count:
             return
+        if matched >= MIN_MATCHED * count:
+            seen = lying
 
 
-def find_rules(gray: NDArray[np.uint8], factor: float) -> tuple[Rules, Rules]:
+def shortest_rule(targets: tuple[Rules, Rules], factor: float) -> float:
+    """The least length in working pixels of a run that may be a rule of the form: cell lines can be short."""
+    shortest = min((float(rules.lengths.min()) for rules in targets if len(rules.ends)), default=MIN_RULE)
+    return float(np.clip(0.7 * shortest * factor, SHORTEST_RULE, MIN_RULE))
+
+
+def find_rules(
+    gray: NDArray[np.uint8], factor: float, shortest: float = MIN_RULE
+) -> tuple[Rules, Rules]:
     """Finds straight horizontal and vertical runs of ink.
 
     Args:
         gray: uint8 (H, W), 0 = black.
         factor: working pixels per page pixel; the search wants about ``WORK_DPI``.
+        shortest: least length of a rule, in working pixels.
 
     Returns:
         Horizontal and vertical rules, in working pixels.
@@ -182,16 +256,20 @@ def find_rules(gray: NDArray[np.uint8], factor: float) -> tuple[Rules, Rules]:
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     small = cv2.resize(gray, size, interpolation=method)
     _, ink = cv2.threshold(small, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
-    return _runs(ink, horizontal=True), _runs(ink, horizontal=False)
+    return _runs(ink, shortest, horizontal=True), _runs(ink, shortest, horizontal=False)
 
 
-def _runs(ink: NDArray[np.uint8], *, horizontal: bool) -> Rules:
-    """Connected runs of at least ``MIN_RULE`` pixels, thin and straight, with a line fitted through each."""
+def _runs(ink: NDArray[np.uint8], shortest: float, *, horizontal: bool) -> Rules:
+    """Connected runs of at least ``shortest`` pixels, thin and straight, with a line fitted through each."""
     kernel = np.ones((1, MIN_RUN) if horizontal else (MIN_RUN, 1), np.uint8)
     mask = cv2.morphologyEx(ink, cv2.MORPH_OPEN, kernel)
-    count, labels, stats, centers = cv2.connectedComponentsWithStatsWithAlgorithm(
-        mask, 8, cv2.CV_16U, cv2.CCL_SPAGHETTI
-    )
+    if cv2.countNonZero(mask) > MAX_RULED * mask.size:
+        mask[cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((SOLID, SOLID), np.uint8)) > 0] = 0
+    found = find_components(mask)
+    # The background comes first, as in the labels.
+    count = len(found) + 1
+    labels, centers = found.labels, np.vstack([(0, 0), found.centers])
+    stats = np.vstack([(0, 0, 0, 0, 0), np.column_stack([found.boxes, found.areas])])
     along, across = (0, 1) if horizontal else (1, 0)
     inked = np.flatnonzero(mask)
     ys, xs = np.divmod(inked, mask.shape[1])
@@ -203,14 +281,20 @@ def _runs(ink: NDArray[np.uint8], *, horizontal: bool) -> Rules:
     off_line = np.sqrt(np.bincount(owner, (c - slopes[owner] * a) ** 2, count) / np.maximum(stats[:, 4], 1))
     start = stats[:, along].astype(np.float64)
     length = stats[:, along + 2].astype(np.float64)
-    keep = (length >= MIN_RULE) & (np.abs(slopes) <= np.tan(np.radians(MAX_SKEW))) & (off_line <= 4)
+    keep = (length >= shortest) & (np.abs(slopes) <= np.tan(np.radians(MAX_SKEW))) & (off_line <= 4)
     keep[0] = False  # the background
     keep &= stats[:, 4] >= 0.5 * length
+    if np.count_nonzero(keep) > MAX_RULES:
+        keep &= length >= np.sort(length[keep])[-MAX_RULES]
     ends = np.empty((int(keep.sum()), 4))
     for offset, position in ((0, start), (2, start + length)):
         ends[:, along + offset] = position[keep]
         ends[:, across + offset] = (centers[:, across] + slopes * (position - centers[:, along]))[keep]
     return Rules(ends, horizontal)
+
+
+def _longer(rules: Rules, shortest: float) -> Rules:
+    return Rules(rules.ends[rules.lengths >= shortest], rules.horizontal)
 
 
 def _turn(
@@ -236,13 +320,25 @@ def _turn(
     return (turned[0], turned[1]), turn
 
 
-def _fit(
-    found: tuple[Rules, Rules], targets: tuple[Rules, Rules], nominal: float
+def fit_rules(
+    found: tuple[Rules, Rules], targets: tuple[Rules, Rules], nominal: float, scales: Floats | None = None
 ) -> tuple[Floats, float, int] | None:
-    """Best affine map from template to working pixels: matrix, residual, matched template rules."""
+    """Fits the rules of a form to those found.
+
+    Args:
+        found: horizontal and vertical rules, in working pixels.
+        targets: those of the form, in template pixels.
+        nominal: working pixels per template pixel, about.
+        scales: working pixels per template pixel to try; by default ``nominal``, give or take 6 per cent.
+
+    Returns:
+        The best affine map from template to working pixels, float64 (2, 3); root mean square distance of the
+        matched rules in working pixels; matched template rules. None if a direction has no rule at all.
+    """
     if not len(found[0].ends) or not len(found[1].ends):
         return None
-    starts = sorted(_hypotheses(found, targets, nominal), key=lambda start: -_support(start, found, targets))
+    trials = nominal * SCALE_SWEEP if scales is None else scales
+    starts = sorted(_hypotheses(found, targets, nominal, trials), key=lambda start: -_support(start, found, targets))
     fits = [_refine(start, found, targets) for start in starts[:2]]
     return max(fits, key=lambda fit: (fit[2], -fit[1]), default=None)
 
@@ -253,11 +349,15 @@ def _support(matrix: Floats, found: tuple[Rules, Rules], targets: tuple[Rules, R
     return sum(_match(matrix, rules, target, TOLERANCES[0])[2] for rules, target in pairs)
 
 
-def _hypotheses(found: tuple[Rules, Rules], targets: tuple[Rules, Rules], nominal: float) -> Iterator[Floats]:
+def _hypotheses(
+    found: tuple[Rules, Rules], targets: tuple[Rules, Rules], nominal: float, scales: Floats
+) -> Iterator[Floats]:
     """First guesses of the map, from the best scales and shifts of each axis on its own."""
     rise, lean = found[0].slope, found[1].slope
-    rows = _vote(found[0], targets[0], rise, nominal)
-    columns = _vote(found[1], targets[1], lean, nominal)
+    if targets[1].lengths.max() * nominal < TRUSTED_LEAN:
+        lean = -rise  # cell lines are too short, and too like strokes, to tell
+    rows = _vote(found[0], targets[0], rise, scales)
+    columns = _vote(found[1], targets[1], lean, scales)
     for scale_y, shift_y in rows:
         for scale_x, shift_x in columns:
             # x - lean * y = scale_x * X + shift_x and y - rise * x = scale_y * Y + shift_y, solved for x and y
@@ -265,14 +365,14 @@ def _hypotheses(found: tuple[Rules, Rules], targets: tuple[Rules, Rules], nomina
             yield np.linalg.inv(np.array([[1, -lean], [-rise, 1]])) @ skewed
 
 
-def _vote(found: Rules, target: Rules, slope: float, nominal: float) -> list[tuple[float, float]]:
+def _vote(found: Rules, target: Rules, slope: float, scales: Floats) -> list[tuple[float, float]]:
     """The three best pairs (scale, shift) along the axis across the rules, by votes of matching lengths."""
     along, across = (0, 1) if found.horizontal else (1, 0)
     middle = (found.ends[:, :2] + found.ends[:, 2:]) / 2
     level = middle[:, across] - slope * middle[:, along]
     wanted = target.ends[:, across]
     peaks = []
-    for scale in nominal * SCALE_SWEEP:
+    for scale in scales:
         lengths = found.lengths[:, None], scale * target.lengths[None, :]
         shorter, longer = np.minimum(*lengths), np.maximum(*lengths)
         weights = (shorter * shorter / longer).ravel()
@@ -294,19 +394,22 @@ def _vote(found: Rules, target: Rules, slope: float, nominal: float) -> list[tup
 def _refine(
     matrix: Floats, found: tuple[Rules, Rules], targets: tuple[Rules, Rules]
 ) -> tuple[Floats, float, int]:
-    """Alternates matching and fitting while the tolerance shrinks; see ``_fit`` for what is returned."""
+    """Alternates matching and fitting while the tolerance shrinks; see ``fit_rules`` for what is returned."""
     residual, matched = np.inf, 0
+    area = np.linalg.det(matrix[:, :2])
     for tolerance in TOLERANCES:
         errors, matched = [], 0
         updated = matrix.copy()
         for rules, target in zip(found, targets, strict=True):
             rule_of, target_of, covered = _match(matrix, rules, target, tolerance)
             matched += covered
-            if len(rule_of) < 3:
+            if len(rule_of) < 2:
                 return matrix, np.inf, 0
             row, error = _fit_row(matrix, rules, target, rule_of, target_of)
             updated[1 if rules.horizontal else 0] = row
             errors.append(error)
+        if not 0.8 <= np.linalg.det(updated[:, :2]) / area <= 1.25:
+            return matrix, np.inf, 0  # wrong pairs have flattened or mirrored the form
         matrix = updated
         residual = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
     return matrix, residual, matched
@@ -361,14 +464,15 @@ def _fit_row(
     design = np.column_stack([source, np.ones(len(source))])
     wanted = points[:, across]
     base = np.tile(np.sqrt(rules.lengths[rule_of]), 2)
-    # Without much spread along the rules the slope is ill-determined: lean a little on the current map.
+    # Where few rules hold it, scale and slope are ill-determined: lean a little on the current map.
     prior = matrix[across]
+    stiff = np.diag([1.0, 1.0, 0.0])[:2] * (STIFFNESS / np.hypot(prior[0], prior[1]))
     weights = base.copy()
     row = prior
     for _ in range(4):
-        row = prior + np.linalg.lstsq(
-            design * weights[:, None], (wanted - design @ prior) * weights, rcond=1e-9
-        )[0]
+        off = (wanted - design @ prior) * weights
+        held = np.vstack([design * weights[:, None], stiff])
+        row = prior + np.linalg.lstsq(held, np.append(off, (0.0, 0.0)), rcond=1e-9)[0]
         error = design @ row - wanted
         weights = base * np.sqrt(np.minimum(1, 1.5 / np.maximum(np.abs(error), 1e-9)))
     return row, error

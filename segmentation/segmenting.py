@@ -6,44 +6,50 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.combs import comb_line
 from segmentation.fields import FieldInk, cut_field, surroundings
 from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, cut_pieces, make_candidates, page_boxes
+from segmentation.local_fit import refine_field
+from segmentation.marks import judge_mark
 from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
-from segmentation.registration import register
+from segmentation.registration import Registration, register
 from segmentation.rows import split_rows
-from segmentation.templates import FieldSpec, FormTemplate
+from segmentation.templates import Box, FieldSpec, FormTemplate
 
 MIN_WRITING = 0.12  # height or width of the largest mark in a field, in heights of its writing area
+SEEN = 0.6  # inked share of a frame's long sides below which the field is looked for around its place
+BETTER = 0.1  # by which its frame must be seen better there
 
 
-def segment_page(gray: NDArray[np.uint8], template: FormTemplate) -> SegmentedPage:
+def segment_page(
+    gray: NDArray[np.uint8], template: FormTemplate, registration: Registration | None = None
+) -> SegmentedPage:
     """Finds the form on a page and cuts every field into candidate glyphs.
 
     Args:
         gray: uint8 (H, W), 0 = black, origin top left.
         template: the form that should be on the page.
+        registration: where it lies, if that is known already.
 
     Raises:
         RegistrationError: the form is not on this page.
     """
     begin = time.perf_counter()
-    registration = register(gray, template)
+    registration = registration or register(gray, template)
     registered = time.perf_counter()
     threshold = ink_threshold(gray)
     regions = surroundings(template)
-    fields, inks = [], []
-    for spec in template.fields:
-        inks.append(cut_field(gray, threshold, registration, spec, regions[spec.name], template.dpi))
+    places = [
+        _place_field(gray, threshold, registration, spec, regions[spec.name], template.dpi)
+        for spec in template.fields
+    ]
     cleaned = time.perf_counter()
-    for spec, ink in zip(template.fields, inks, strict=True):
-        lines = tuple(_lines(spec, ink))
-        outer = np.array([[spec.box.x, spec.box.y, spec.box.width, spec.box.height]], np.float32)
-        box = page_boxes(outer, registration.matrix)[0]
-        ratio = float(ink.parts.areas.sum() / (ink.area.width * ink.area.height))
-        fields.append(SegmentedField(spec.name, box, lines, min(1.0, ratio)))
+    fields = [
+        _field(spec, ink, place) for spec, (ink, place) in zip(template.fields, places, strict=True)
+    ]
     cut = time.perf_counter()
     seconds = {"register": registered - begin, "clean": cleaned - registered, "cut": cut - cleaned}
-    return SegmentedPage(gray.shape[1], gray.shape[0], registration, tuple(fields), seconds)
+    return SegmentedPage(gray.shape[1], gray.shape[0], registration, tuple(fields), seconds, template.name)
 
 
 def ink_threshold(gray: NDArray[np.uint8]) -> float:
@@ -53,8 +59,45 @@ def ink_threshold(gray: NDArray[np.uint8]) -> float:
     return float(np.clip(value, 64, 208))
 
 
+def _place_field(
+    gray: NDArray[np.uint8],
+    threshold: float,
+    registration: Registration,
+    spec: FieldSpec,
+    region: Box,
+    dpi: float,
+) -> tuple[FieldInk, Registration]:
+    """A field's ink, and where it lies: as the page does, unless its own frame is seen better nearby."""
+    ink = cut_field(gray, threshold, registration, spec, region, dpi)
+    if ink.frame_seen < SEEN:
+        own = refine_field(gray, registration, spec, dpi)
+        if own is not None:
+            again = cut_field(gray, threshold, own, spec, region, dpi)
+            if again.frame_seen > ink.frame_seen + BETTER:
+                return again, own
+    return ink, registration
+
+
+def _field(spec: FieldSpec, ink: FieldInk, place: Registration) -> SegmentedField:
+    outer = np.array([[spec.box.x, spec.box.y, spec.box.width, spec.box.height]], np.float32)
+    ratio = float(ink.parts.areas.sum() / (ink.area.width * ink.area.height))
+    return SegmentedField(
+        name=spec.name,
+        box=page_boxes(outer, place.matrix)[0],
+        lines=tuple(_lines(spec, ink)),
+        ink_ratio=min(1.0, ratio),
+        largest=float(ink.parts.boxes[:, 2:].max(initial=0) / ink.area.height),
+        mark=judge_mark(ink) if spec.layout == "mark" else None,
+    )
+
+
 def _lines(spec: FieldSpec, ink: FieldInk) -> list[GlyphLine]:
     """The rows of writing of one field as lattices; none if nothing is written there."""
+    if spec.layout == "mark":
+        return []
+    if spec.layout == "comb":
+        line = comb_line(ink)
+        return [] if line is None else [line]
     paragraph = spec.layout == "paragraph"
     limits = PARAGRAPH_LIMITS if paragraph else LINE_LIMITS
     lines = []

@@ -9,14 +9,29 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-LAYOUTS = ("line", "paragraph")
+LAYOUTS = ("line", "paragraph", "comb", "mark")
+MAX_CELLS = 500
+MIN_FRAMED = 1 / 20  # inches, the shorter side of a box that has an inside
 CHARSETS = ("digits", "upper", "lower", "letters", "alphanumeric", "text")
 
 _FORM_KEYS = {"name", "title", "dpi", "width", "height"}
-_FIELD_KEYS = {"name", "box", "layout", "charset", "length", "frame"}
+_FIELD_KEYS = {
+    "name",
+    "box",
+    "layout",
+    "charset",
+    "length",
+    "frame",
+    "cells",
+    "cell_edges",
+    "group",
+    "value",
+}
 
 
 class TemplateError(ValueError):
@@ -55,6 +70,9 @@ class FieldSpec:
     ``box`` covers the printed frame to its outer edge when ``framed``, else the writing area, in template
     pixels. ``charset`` is one of ``CHARSETS``. The reading has ``min_length`` to ``max_length`` characters,
     spaces not counted; a field with nothing in it is blank whatever its length.
+
+    A ``comb`` has one cell more than ``cell_lines``, the x of its inner cell lines in template pixels, from
+    left to right. Ticks (``mark``) of one ``group`` are one answer, of which each stands for a ``value``.
     """
 
     name: str
@@ -64,6 +82,14 @@ class FieldSpec:
     min_length: int
     max_length: int
     framed: bool = True
+    cell_lines: tuple[float, ...] = ()
+    group: str = ""
+    value: str = ""
+
+    @property
+    def cells(self) -> int:
+        """How many cells a comb has; 1 for any other layout."""
+        return len(self.cell_lines) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +133,13 @@ def load_template(name_or_path: str) -> FormTemplate:
         raise TemplateError(
             name_or_path, "--template", "no such template", f"Name a TOML file or one of: {known}."
         )
-    return parse_template(path.read_bytes(), name_or_path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TemplateError(
+            name_or_path, "--template", f"cannot be read ({error.strerror})", "Make it readable."
+        ) from None
+    return parse_template(data, name_or_path)
 
 
 def parse_template(data: bytes, file: str) -> FormTemplate:
@@ -121,6 +153,13 @@ def parse_template(data: bytes, file: str) -> FormTemplate:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TemplateError(file, "file", f"is not valid TOML ({error})", "Correct the line named.") from None
     return _TemplateReader(file).read(tree, hashlib.sha256(data).hexdigest())
+
+
+def _are_increasing(edges: list[Any]) -> bool:
+    """Whether these are numbers, each at least 4 above the one before."""
+    if not edges or not all(type(edge) in (int, float) and isfinite(edge) for edge in edges):
+        return False
+    return all(after - before >= 4 for before, after in pairwise(edges))
 
 
 class _TemplateReader:
@@ -142,29 +181,36 @@ class _TemplateReader:
         entries = tree.get("field")
         if not isinstance(entries, list) or not entries:
             raise self.fail("[[field]]", "the form has no field", "Add one [[field]] table for each field.")
+        dpi = self.number(form, "dpi", "form", 50, 2400)
         name = self.text(form, "name", "form")
-        fields = tuple(self.field(entry, i, width, height) for i, entry in enumerate(entries))
-        names = [spec.name for spec in fields]
+        fields = tuple(self.field(entry, i, width, height, dpi) for i, entry in enumerate(entries))
+        names = [spec.name for spec in fields] + sorted({spec.group for spec in fields if spec.group})
         for twice in (n for n in names if names.count(n) > 1):
-            raise self.fail(f"field {twice!r}", "the name is used twice", "Give each field its own name.")
+            raise self.fail(
+                f"field {twice!r}", "the name is used twice", "Give each field and group its own name."
+            )
+        self.values(fields)
         return FormTemplate(
             name=name,
             title=str(form.get("title", name)),
-            dpi=self.number(form, "dpi", "form", 50, 2400),
+            dpi=dpi,
             width=int(width),
             height=int(height),
             fields=fields,
             sha256=sha256,
         )
 
-    def field(self, entry: Mapping[str, Any], index: int, width: float, height: float) -> FieldSpec:
+    def field(self, entry: Any, index: int, width: float, height: float, dpi: float) -> FieldSpec:
+        if not isinstance(entry, dict):
+            raise self.fail(f"field {index}", "is no table", "Begin each field with a line [[field]].")
         key = f"field {entry.get('name', index)!r}"
         self.only(entry, _FIELD_KEYS, key)
         box = entry.get("box")
         if not (isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) for v in box)):
             raise self.fail(f"{key} box", "is not four numbers", "Write box = [x, y, width, height].")
         x, y, w, h = box
-        if min(w, h) < 4 or x < 0 or y < 0 or x + w > width or y + h > height:
+        # Asked for what must be true, as every comparison with nan is false.
+        if not (w >= 4 and h >= 4 and x >= 0 and y >= 0 and x + w <= width and y + h <= height):
             raise self.fail(
                 f"{key} box", f"lies outside the page of {width:g}x{height:g}", "Correct the box."
             )
@@ -174,8 +220,75 @@ class _TemplateReader:
         framed = entry.get("frame", True)
         if not isinstance(framed, bool):
             raise self.fail(f"{key} frame", "is not true or false", "Say whether a frame is printed.")
+        if framed and min(w, h) < MIN_FRAMED * dpi:
+            raise self.fail(
+                f"{key} box", f"is too small for a frame at {dpi:g} dpi", "Correct it, or write frame = false."
+            )
         name = self.text(entry, "name", key)
-        return FieldSpec(name, Box(x, y, w, h), layout, charset, low, high, framed)
+        place = Box(x, y, w, h)
+        lines = self.cell_lines(entry, key, layout, place)
+        if layout == "comb":
+            low, high = self.comb_length(entry, key, low, high, len(lines) + 1)
+        group, value = self.choice_of(entry, key, layout)
+        return FieldSpec(name, place, layout, charset, low, high, framed, lines, group, value)
+
+    def cell_lines(self, entry: Mapping[str, Any], key: str, layout: str, box: Box) -> tuple[float, ...]:
+        cells, lines = entry.get("cells"), entry.get("cell_edges")
+        if layout != "comb":
+            for name in ("cells", "cell_edges"):
+                if name in entry:
+                    raise self.fail(f"{key} {name}", f"means nothing to a {layout}", 'Write layout = "comb".')
+            return ()
+        if lines is None:
+            if type(cells) is not int or not 2 <= cells <= min(MAX_CELLS, box.width / 4):
+                most = int(min(MAX_CELLS, box.width / 4))
+                raise self.fail(
+                    f"{key} cells", f"{cells!r} is not a number from 2 to {most}", "Count the printed cells."
+                )
+            return tuple(box.x + box.width * i / cells for i in range(1, cells))
+        if not _are_increasing([box.x, *lines, box.right] if isinstance(lines, list) and lines else []):
+            raise self.fail(
+                f"{key} cell_edges",
+                "are not the x of the inner cell lines, increasing, inside the box, 4 pixels apart or more",
+                "Measure them in template pixels, without the two ends of the box.",
+            )
+        if cells is not None and cells != len(lines) + 1:
+            raise self.fail(
+                f"{key} cells", f"is {cells!r}, but cell_edges make {len(lines) + 1}", "Leave out one of them."
+            )
+        return tuple(float(v) for v in lines)
+
+    def comb_length(
+        self, entry: Mapping[str, Any], key: str, low: int, high: int, cells: int
+    ) -> tuple[int, int]:
+        if "length" not in entry:
+            return 0, cells
+        if high > cells:
+            raise self.fail(f"{key} length", f"{high} characters for {cells} cells", "Write no more.")
+        return low, high
+
+    def choice_of(self, entry: Mapping[str, Any], key: str, layout: str) -> tuple[str, str]:
+        if layout != "mark":
+            for name in ("group", "value"):
+                if name in entry:
+                    raise self.fail(f"{key} {name}", f"means nothing to a {layout}", 'Write layout = "mark".')
+            return "", ""
+        if ("group" in entry) != ("value" in entry):
+            raise self.fail(f"{key} group", "needs group and value together", "Give both, or neither.")
+        if "group" not in entry:
+            return "", ""
+        return self.text(entry, "group", key), self.text(entry, "value", key)
+
+    def values(self, fields: tuple[FieldSpec, ...]) -> None:
+        """Refuses a group in which one value stands twice, or of which there is only one box."""
+        for group in sorted({spec.group for spec in fields if spec.group}):
+            values = [spec.value for spec in fields if spec.group == group]
+            for twice in (v for v in values if values.count(v) > 1):
+                raise self.fail(f"group {group!r}", f"the value {twice!r} is used twice", "Change one.")
+            if len(values) == 1:
+                raise self.fail(
+                    f"group {group!r}", "has one box", "Add the others, or leave out group and value."
+                )
 
     def length(self, value: object, key: str) -> tuple[int, int]:
         pair = [value, value] if type(value) is int else value
