@@ -1,0 +1,240 @@
+"""Confidences that mean what they say, and the threshold that follows from an error rate.
+
+The decoder's probabilities are exact for its own model of a row, and that model is too sure of itself or too
+modest. Of many fields whose truth is known, a monotone map from stated to true probability is fitted per type
+of field and kept in the card of the model. A monotone map never changes which reading is best, nor which of
+two fields of a type is the surer.
+
+Method: beta calibration (Kull, Silva Filho, Flach, "Beta calibration: a well-founded and easily implemented
+improvement on logistic calibration for binary classifiers", AISTATS 2017).
+
+What a map was fitted on are rows composed of held-out characters, not pages. Where hands, pens or scanners
+are unlike those, so are the errors; check a sample of the accepted fields of one's own forms.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from model.evaluation import reliability_bins
+from model.lattice import CharacterReading, Reading
+
+CARD_KEY = "field_calibration"
+# One map for charsets that err alike. "letters" mixes both cases, and so has the doubts of "text".
+FIELD_TYPES = {
+    "digits": "digits",
+    "upper": "letters",
+    "lower": "letters",
+    "letters": "text",
+    "alphanumeric": "text",
+    "text": "text",
+}
+_LEAST = 1e-7  # probabilities are kept this far from 0 and 1
+_PRIOR = 1.0  # weight of the identity in a fit, in fields
+Acceptance = tuple[tuple[float, float, float], ...]
+
+
+class CalibrationError(ValueError):
+    """The card of a model does not say what was asked for; the message names the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceMap:
+    """Stated to true probability: ``logit(true) = c + a log(p) - b log(1 - p)``; 1, 1, 0 is the identity.
+
+    Raises:
+        ValueError: ``a`` or ``b`` is negative, so that the map would fall, or one of the three is not finite.
+    """
+
+    a: float = 1.0
+    b: float = 1.0
+    c: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuses maps that fall."""
+        if not (0 <= self.a < math.inf and 0 <= self.b < math.inf and math.isfinite(self.c)):
+            raise ValueError(f"no rising map has a = {self.a}, b = {self.b}, c = {self.c}")
+
+    def __call__(self, probability: float) -> float:
+        """Maps one probability, 0..1; 0 and 1 stay as near to themselves as the map allows."""
+        p = min(max(probability, _LEAST), 1.0 - _LEAST)
+        logit = self.c + self.a * math.log(p) - self.b * math.log1p(-p)
+        return 1.0 / (1.0 + math.exp(-min(max(logit, -700.0), 700.0)))
+
+
+IDENTITY = ConfidenceMap()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The maps of a model, by field type: of whole fields and of single characters; absent ones are none."""
+
+    fields: Mapping[str, ConfidenceMap] = field(default_factory=dict)
+    characters: Mapping[str, ConfidenceMap] = field(default_factory=dict)
+
+    @classmethod
+    def of_card(cls, card: Mapping[str, Any]) -> Self:
+        """What a model's card says; a card without calibration leaves confidences as they are.
+
+        Raises:
+            CalibrationError: the card's numbers are no maps.
+        """
+        types = card.get(CARD_KEY, {}).get("types", {})
+        try:
+            return cls(
+                {name: ConfidenceMap(**entry["field_map"]) for name, entry in types.items()},
+                {name: ConfidenceMap(**entry["character_map"]) for name, entry in types.items()},
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CalibrationError(
+                f"the model's card has no usable {CARD_KEY!r} ({error!r}); run `python -m jobs.calibrate`."
+            ) from None
+
+    def apply(self, reading: Reading, charset: str) -> Reading:
+        """A reading with calibrated confidences.
+
+        The best text's confidence is mapped; the runners-up share what it leaves in the same proportions as
+        before. The same holds for each character and its alternatives.
+        """
+        kind = FIELD_TYPES[charset]
+        if kind not in self.fields:
+            return reading
+        confidence = self.fields[kind](reading.confidence)
+        others = _scaled(reading.runners_up, reading.confidence, confidence)
+        of_character = self.characters[kind]
+        characters = tuple(_calibrated(character, of_character) for character in reading.characters)
+        return replace(reading, confidence=confidence, characters=characters, runners_up=others)
+
+
+def _calibrated(character: CharacterReading, confidence_map: ConfidenceMap) -> CharacterReading:
+    confidence = confidence_map(character.confidence)
+    others = _scaled(character.alternatives, character.confidence, confidence)
+    return replace(character, confidence=confidence, alternatives=others)
+
+
+def _scaled(
+    others: tuple[tuple[str, float], ...], before: float, after: float
+) -> tuple[tuple[str, float], ...]:
+    """The others' probabilities, where that of the first changed; none exceeds the first."""
+    factor = (1.0 - after) / max(1.0 - before, _LEAST)
+    return tuple((text, min(value * factor, after, 1.0 - after)) for text, value in others)
+
+
+def fit_map(stated: ArrayLike, right: ArrayLike) -> ConfidenceMap:
+    """The map under which what came true was likeliest, drawn a little to the identity.
+
+    Args:
+        stated: (N,) probabilities, 0..1.
+        right: (N,) whether the reading was right.
+    """
+    p = np.clip(np.asarray(stated, np.float64), _LEAST, 1 - _LEAST)
+    features = np.column_stack([np.log(p), -np.log1p(-p), np.ones_like(p)])
+    truth = np.asarray(right, np.float64)
+    best = (math.inf, IDENTITY)
+    for free in ((0, 1, 2), (1, 2), (0, 2), (2,)):  # a slope that would be negative is left out
+        weights = _logistic_fit(features, truth, list(free))
+        loss = _loss(features @ weights, truth)
+        if weights[:2].min() >= 0 and loss < best[0]:
+            best = loss, ConfidenceMap(*map(float, weights))
+    return best[1]
+
+
+def _logistic_fit(
+    features: NDArray[np.float64], truth: NDArray[np.float64], free: list[int]
+) -> NDArray[np.float64]:
+    """Newton's method on the weights that are free; the others are 0."""
+    weights, goal = np.zeros(3), np.array([1.0, 1.0, 0.0])
+    weights[free] = goal[free]
+    x = features[:, free]
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-np.clip(features @ weights, -30, 30)))
+        gradient = x.T @ (chance - truth) + _PRIOR * (weights - goal)[free]
+        spread = np.maximum(chance * (1 - chance), 1e-9)
+        curvature = (x * spread[:, None]).T @ x + _PRIOR * np.eye(len(free))
+        step = np.linalg.solve(curvature, gradient)
+        weights[free] -= step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
+        if np.abs(step).max() < 1e-8:
+            break
+    return weights
+
+
+def _loss(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    return float(np.sum(np.logaddexp(0, logits) - truth * logits))
+
+
+def calibration_error(stated: ArrayLike, right: ArrayLike) -> float:
+    """Expected calibration error, 0..1 (Naeini et al., AAAI 2015); 0 of none."""
+    confidence = np.asarray(stated, np.float64)
+    bins = reliability_bins(confidence, np.asarray(right, bool))
+    return float((bins[:, 0] * np.abs(bins[:, 1] - bins[:, 2])).sum() / max(len(confidence), 1))
+
+
+def acceptance_table(confidences: ArrayLike, right: ArrayLike, rows: int = 60) -> Acceptance:
+    """What accepting above a threshold means: (threshold, share accepted, error rate among accepted).
+
+    The error rate counts one error more than was seen, so that few fields promise little. Rows are denser
+    where little is sent to review; highest threshold first.
+
+    Args:
+        confidences: (N,) of fields, calibrated.
+        right: (N,) whether the whole field was right.
+        rows: at most so many.
+    """
+    confidence = np.asarray(confidences, np.float64)
+    order = np.argsort(-confidence, kind="stable")
+    ranked = confidence[order]
+    errors = np.cumsum(~np.asarray(right, bool)[order])
+    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1) if len(ranked) else np.zeros(0, int)
+    reviewed = np.concatenate([np.linspace(0, 0.2, rows // 2), np.linspace(0.2, 1, rows - rows // 2)])
+    wanted = np.unique(
+        np.searchsorted(ends, (1 - reviewed) * (len(ranked) - 1)).clip(max=max(len(ends) - 1, 0))
+    )
+    return tuple(
+        (float(ranked[end]), (end + 1) / len(ranked), (int(errors[end]) + 1) / (end + 1))
+        for end in (int(ends[i]) for i in (wanted if len(ends) else []))
+    )
+
+
+def review_share(confidences: ArrayLike, right: ArrayLike, max_error_rate: float) -> float:
+    """Least share to check so that at most ``max_error_rate`` of the accepted are wrong, in hindsight."""
+    confidence = np.asarray(confidences, np.float64)
+    if not len(confidence):
+        return 0.0
+    order = np.argsort(-confidence, kind="stable")
+    errors = np.cumsum(~np.asarray(right, bool)[order])
+    counts = np.arange(1, len(order) + 1)
+    ends = np.append(np.diff(confidence[order]) != 0, True)
+    good = np.flatnonzero(ends & (errors <= max_error_rate * counts))
+    return 1.0 - (int(good[-1]) + 1) / len(order) if len(good) else 1.0
+
+
+def acceptance_threshold(card: Mapping[str, Any], charset: str, max_error_rate: float) -> float:
+    """The least confidence at which fields of a charset may be accepted.
+
+    Args:
+        card: of the model.
+        charset: of the field.
+        max_error_rate: expected share of accepted fields that are wrong, 0..1.
+
+    Returns:
+        A confidence, 0..1; infinity if no threshold keeps this rate, so that all fields are to be reviewed.
+
+    Raises:
+        CalibrationError: the card has no table for such fields.
+        ValueError: the rate is not within 0..1.
+    """
+    if not 0 <= max_error_rate <= 1:
+        raise ValueError(f"an error rate of {max_error_rate} is not between 0 and 1")
+    try:
+        rows: Sequence[Sequence[float]] = card[CARD_KEY]["types"][FIELD_TYPES[charset]]["acceptance"]
+        fitting = [threshold for threshold, _, error in rows if error <= max_error_rate]
+    except (KeyError, TypeError, ValueError):
+        raise CalibrationError(
+            f"the model's card does not tell the errors of {charset!r} fields. Run "
+            "`python -m jobs.calibrate` on the model, or choose a threshold with --min_confidence."
+        ) from None
+    return min(fitting, default=math.inf)
