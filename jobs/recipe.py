@@ -1,7 +1,7 @@
 """The data behind the shipped model: sources, what is held out of them, and how an epoch is mixed.
 
-Wires the ink of ``segmentation`` (pen, fragments, normalisation) into the data sets of ``model``, which may not
-know each other.
+Wires the ink of ``segmentation`` (pen, fragments, normalisation) into the data sets of ``model``, which may
+not know each other.
 """
 
 import string
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +26,6 @@ Ink = NDArray[np.uint8]
 HELD_OUT_WRITERS = 40
 HELD_OUT_SEED = 20
 HELD_OUT_SHARE = 1 / 3
-_SQUARE_DIGITS = "sd19_digits"
 _X_HEIGHT = set("acemnorsuvwxz")  # letters that stand half as high as the others
 
 SOURCES = [
@@ -48,9 +48,9 @@ class EpochShape:
     """How many crops of each kind an epoch has; ``share`` scales all of them."""
 
     share: float = 1.0
-    mnist: int = 60_000
+    mnist: int = 45_000
     unipen_rendered: int = 96_000
-    unipen_given: int = 40_000
+    unipen_given: int = 32_000
     sd19_letters: int = 24_000
     sd19_digits: int = 16_000
     capitals: int = 12_000
@@ -73,8 +73,8 @@ class Recipe:
         shape: how an epoch is mixed.
         judge: an earlier exported model; fragments that it takes for a character are left out, since half a
             ``w`` is a ``v``.
-        harvested: an ``.npz`` of crops (``images``, ``labels``) that the segmenter cut, right and wrong ones, as
-            ``jobs.harvest`` makes it; its wrong cuts replace two thirds of the fragments made here.
+        harvested: an ``.npz`` of crops (``images``, ``labels``) that the segmenter cut, right and wrong ones,
+            as ``jobs.harvest`` makes it; its wrong cuts replace two thirds of the fragments made here.
     """
 
     data: Path
@@ -159,7 +159,11 @@ class RecipeEpochs:
             _bitmaps(self._drawings, count("drawings"), augmenter, rng, bent=0.5),
             self._scans(self._letters, count("sd19_letters"), augmenter, rng, lambda ink, label: ink),
             self._scans(
-                self._digits, count("sd19_digits"), augmenter, rng, lambda ink, label: unsquare(ink, label, rng)
+                self._digits,
+                count("sd19_digits"),
+                augmenter,
+                rng,
+                lambda ink, label: unsquare(ink, label, rng),
             ),
             StrokeWriter(self._strokes, rng).characters(count("unipen_rendered")),
             self._not_characters(count("not_characters"), rng),
@@ -188,7 +192,9 @@ class RecipeEpochs:
             images[i] = augmenter.bend(prepare(inks[row], int(labels[row])))
         return images, labels[rows]
 
-    def _not_characters(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    def _not_characters(
+        self, count: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
         wrong = np.zeros((0, 28, 28), np.uint8)
         if self._harvested is not None:
             cut = self._harvested
@@ -261,7 +267,7 @@ class StrokeWriter:
         return pen.draw_strokes(lines, hand, self._rng)
 
     def neighbour(self, row: int) -> int:
-        """A random character of the same hand and kind (digit, capital, small letter) as character ``row``."""
+        """A random character of the same hand and kind (digit, capital, small letter) as ``row``."""
         low, high = np.searchsorted(self._sorted, [self._group[row], self._group[row] + 1])
         return int(self._by_group[self._rng.integers(low, high)])
 
@@ -277,7 +283,9 @@ def _bitmaps(
     source: LabelledCrops, count: int, augmenter: Augmenter, rng: np.random.Generator, bent: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
     """Crops without a larger picture behind them: nudged, or (a share ``bent``) bent and normalised anew."""
-    rows = rng.permutation(len(source))[:count] if count <= len(source) else rng.integers(0, len(source), count)
+    rows = (
+        rng.permutation(len(source))[:count] if count <= len(source) else rng.integers(0, len(source), count)
+    )
     images = np.empty((len(rows), 28, 28), np.uint8)
     for i, row in enumerate(rows):
         bend = augmenter.bend if rng.random() < bent else augmenter.nudge
@@ -301,9 +309,7 @@ def originals(path: Path, field: str, side: int) -> tuple[NDArray[np.uint8], NDA
 
 
 def unsquare(ink: Ink, label: int, rng: np.random.Generator) -> Ink:
-    """Gives digits that were stretched to a square a width they may have had; leaves four in ten as they are."""
-    import cv2
-
+    """Gives digits stretched to a square a width they may have had; leaves four in ten as they are."""
     if rng.random() < 0.4:
         return ink
     aspect = rng.uniform(0.12, 0.5) if label == class_index("1") else np.exp(rng.normal(-0.38, 0.22))

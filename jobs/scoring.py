@@ -1,4 +1,4 @@
-"""Scores and calibration of a model on the sets held out of the shipped recipe, as the model card states them."""
+"""Scores and calibration of a model on held-out sets, as its card states them."""
 
 import string
 from collections.abc import Mapping
@@ -25,7 +25,9 @@ def group_masks(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     return table[labels]
 
 
-def score_sets(log_probs: Mapping[str, NDArray[np.float32]], sets: Mapping[str, LabelledCrops]) -> dict[str, Any]:
+def score_sets(
+    log_probs: Mapping[str, NDArray[np.float32]], sets: Mapping[str, LabelledCrops]
+) -> dict[str, Any]:
     """Accuracy (field type known) and calibration error of every set and kind of character in it."""
     scores: dict[str, Any] = {}
     for name, crops in sets.items():
@@ -42,7 +44,9 @@ def score_sets(log_probs: Mapping[str, NDArray[np.float32]], sets: Mapping[str, 
     return scores
 
 
-def classify_sets(classifier: Classifier, sets: Mapping[str, LabelledCrops]) -> dict[str, NDArray[np.float32]]:
+def classify_sets(
+    classifier: Classifier, sets: Mapping[str, LabelledCrops]
+) -> dict[str, NDArray[np.float32]]:
     """Log-probabilities of every set."""
     return {name: classifier.classify(crops.images) for name, crops in sets.items()}
 
@@ -54,7 +58,7 @@ def calibrate(content: bytes, sets: Mapping[str, LabelledCrops]) -> tuple[float,
         The temperature; and the card's ``calibration``.
     """
     raw = LiteRtClassifier("uncalibrated", content)
-    parts = [sets[name] for name in CALIBRATED_ON if name in sets] or list(sets.values())
+    parts = list(sets.values())
     logits = np.concatenate([raw.classify(part.images) for part in parts])
     labels = np.concatenate([part.labels for part in parts])
     fit = np.arange(len(labels)) % 2 == 0
@@ -65,7 +69,9 @@ def calibrate(content: bytes, sets: Mapping[str, LabelledCrops]) -> tuple[float,
         for group in groups:
             inside = ~fit & charset_mask(group)[labels]
             if inside.any():
-                result = compare(restrict(logits[inside] / np.float32(temperature), None), labels[inside], group)
+                result = compare(
+                    restrict(logits[inside] / np.float32(temperature), None), labels[inside], group
+                )
                 errors.append(result.calibration_error)
                 counts.append(result.count)
         if counts:

@@ -1,9 +1,7 @@
 """``formscribe train``: from a data set to an evaluated, exported model with a card."""
 
 import argparse
-import datetime
 import functools
-import hashlib
 import importlib.util
 import os
 import sys
@@ -12,28 +10,31 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from jobs import recipe, scoring
-from model.alphabets import CHARACTERS
-from model.classifier import LiteRtClassifier
-from model.datasets import DatasetError, LabelledCrops
+from jobs.exit_codes import CommandError, ExitCode
+from jobs.exporting import export_and_score
+from jobs.train_dataset import train_dataset
+from model.classifier import log_softmax
+from model.datasets import AbsentError, DatasetError, DownloadError, LabelledCrops, describe_datasets
 
 if TYPE_CHECKING:
     from model.training import TrainingOptions
 
-EPILOG = """examples:
+EPILOG = f"""data sets:
+{describe_datasets()}
+
+examples:
   formscribe train --dataset mnist --download --out runs/mnist
   formscribe train --dataset folder:my_letters --out runs/mine --from-model runs/mnist/model.keras
   formscribe train --dataset recipe --data DATA --out runs/shipped --epochs 14
 """
-NAME = "model"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
-    parser.epilog = EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--dataset",
         required=True,
@@ -52,11 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--download", action="store_true", help="fetch a public data set that is not there")
     parser.add_argument("--epochs", type=_positive, default=12, metavar="N", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
-    parser.add_argument("--rate", type=float, default=2e-3, metavar="X", help="peak learning rate (%(default)s)")
-    parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better score")
+    parser.add_argument(
+        "--rate", type=float, default=2e-3, metavar="X", help="peak learning rate (%(default)s)"
+    )
+    parser.add_argument(
+        "--patience", type=int, metavar="N", help="stop after N epochs without a better score"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--from-model", type=Path, metavar="FILE", help="a .keras file to start from")
-    parser.add_argument("--judge", type=Path, metavar="FILE", help="recipe: a .tflite that sorts out fragments")
+    parser.add_argument(
+        "--judge", type=Path, metavar="FILE", help="recipe: a .tflite that sorts out fragments"
+    )
     parser.add_argument("--harvested", type=Path, metavar="FILE", help="recipe: an .npz of wrong cuts")
     parser.add_argument("--share", type=float, default=1.0, metavar="X", help="recipe: size of an epoch (1)")
     parser.add_argument("--export-only", action="store_true", help="export the checkpoint in --out as it is")
@@ -70,17 +77,32 @@ def _positive(text: str) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    parser = argparse.ArgumentParser("formscribe train", description=__doc__, allow_abbrev=False)
+    """Runs the command by itself; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        "python -m jobs.train",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     add_arguments(parser)
-    return run(parser.parse_args(argv))
+    try:
+        return run(parser.parse_args(argv))
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return int(error.code)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains as asked; 0, or 2 with a message that names the remedy."""
+    """Trains as asked.
+
+    Raises:
+        CommandError: TensorFlow, the data or the run to go on from is missing.
+    """
     if importlib.util.find_spec("tensorflow") is None:
-        print("Training needs TensorFlow. Install it with: pip install 'formscribe[train]'", file=sys.stderr)
-        return 2
+        raise CommandError(
+            ExitCode.USAGE, "train needs TensorFlow, which is not installed: pip install 'formscribe[train]'"
+        )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from model.export import ExportError
     from model.training import TrainingError
@@ -89,13 +111,14 @@ def run(args: argparse.Namespace) -> int:
         if args.dataset == "recipe":
             _train_recipe(args)
         else:
-            from jobs.train_dataset import train_dataset
-
             train_dataset(args)
-    except (DatasetError, TrainingError, ExportError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    except (AbsentError, DownloadError) as error:
+        raise CommandError(ExitCode.NO_INPUT, str(error)) from None
+    except DatasetError as error:
+        raise CommandError(ExitCode.USAGE, f"--dataset {error}") from None
+    except (TrainingError, ExportError) as error:
+        raise CommandError(ExitCode.BAD_MODEL, str(error)) from None
+    return int(ExitCode.OK)
 
 
 def training_options(args: argparse.Namespace, default: "TrainingOptions") -> "TrainingOptions":
@@ -109,18 +132,22 @@ def _train_recipe(args: argparse.Namespace) -> None:
     from model.training import AVERAGED, TrainingOptions, load_network, train
 
     if args.data is None:
-        raise DatasetError("the recipe needs its data sets: --data FOLDER, or set FORMSCRIBE_DATA")
+        raise AbsentError("the recipe needs its data sets: --data FOLDER, or set FORMSCRIBE_DATA")
     sets = recipe.held_out_sets(Path(args.data))
     shape = recipe.EpochShape(share=args.share)
     plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, args.harvested)
     options = training_options(args, TrainingOptions())
     if args.export_only:
-        finish(load_network(args.out / AVERAGED), sets, args.out, recipe_card(plan, options))
+        network, card = load_network(args.out / AVERAGED), recipe_card(plan, options)
+        export_and_score(network, sets, args.out, card, scoring.CALIBRATED_ON)
         return
+    cv2.setNumThreads(1)
     with BackgroundEpochs(plan.open) as epochs:
         model, history = train(
             functools.partial(_last_epoch_alone, epochs.get, args.epochs),
-            functools.partial(measure_sets, sets={n: sets[n] for n in ("mnist_test10k", *scoring.CALIBRATED_ON)}),
+            functools.partial(
+                measure_sets, sets={n: sets[n] for n in ("mnist_test10k", *scoring.CALIBRATED_ON)}
+            ),
             args.out,
             options,
             start_from=args.from_model,
@@ -128,7 +155,8 @@ def _train_recipe(args: argparse.Namespace) -> None:
             report=functools.partial(print, flush=True),
             live=sys.stdout.isatty(),
         )
-    finish(model, sets, args.out, recipe_card(plan, options) | {"epochs_trained": len(history)})
+    card = recipe_card(plan, options) | {"epochs_trained": len(history)}
+    export_and_score(model, sets, args.out, card, scoring.CALIBRATED_ON)
 
 
 def _last_epoch_alone(get: Callable[[int, int], Any], total: int, epoch: int) -> Any:
@@ -137,8 +165,6 @@ def _last_epoch_alone(get: Callable[[int, int], Any], total: int, epoch: int) ->
 
 def measure_sets(model: Any, sets: dict[str, LabelledCrops]) -> dict[str, float]:
     """Accuracy of a keras.Model on sets, the kind of character known; ``score`` is their mean."""
-    from model.classifier import log_softmax
-
     log_probs = {}
     for name, crops in sets.items():
         inputs = crops.images[..., None].astype(np.float32) / 255
@@ -160,34 +186,6 @@ def recipe_card(plan: recipe.Recipe, options: "TrainingOptions") -> dict[str, An
         "epoch": asdict(plan.shape),
         "training": asdict(options),
     }
-
-
-def finish(model: Any, sets: dict[str, LabelledCrops], out: Path, about: dict[str, Any]) -> None:
-    """Exports a trained network to ``out``, calibrates and scores what was exported, and writes its card."""
-    from model.export import export_network, write_model
-
-    sample = np.concatenate([crops.images[:1000] for crops in sets.values()])
-    content, export = export_network(model, sample)
-    temperature, calibration = scoring.calibrate(content, sets)
-    classifier = LiteRtClassifier(NAME, content, temperature)
-    scores = scoring.score_sets(scoring.classify_sets(classifier, sets), sets)
-    card = {
-        "name": "formscribe",
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
-        "parameters": int(model.count_params()),
-        "date": datetime.date.today().isoformat(),
-        "classes": f"{CHARACTERS} and not-a-character",
-        "input": "uint8 (N, 28, 28), ink = 255 on 0, longest side 20, centre of mass in the middle",
-        "calibration": calibration,
-        "scores": scores,
-        "export": export,
-    }
-    write_model(content, card | about, out / f"{NAME}.tflite")
-    model.save(out / f"{NAME}.keras")
-    for key, value in scores.items():
-        print(f"{key:40} {100 * value['accuracy']:6.2f} %  of {value['count']}")
-    print(f"model and card: {out / NAME}.tflite, {out / NAME}.json")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,9 @@ class LiteRtClassifier:
         self._output = self._interpreter.get_output_details()[0]["index"]
         given = self._interpreter.get_tensor(self._output).shape
         if given != (BATCH, CLASS_COUNT):
-            raise ClassifierError(f"model {name}: gives {given} for {BATCH} crops, not {CLASS_COUNT} classes.")
+            raise ClassifierError(
+                f"model {name}: gives {given} for {BATCH} crops, not {CLASS_COUNT} classes."
+            )
 
     def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Log-probabilities of crops.

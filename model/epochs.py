@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,6 +79,7 @@ def _make_epochs(
     ready: "multiprocessing.Queue[tuple[Path | None, str]]",
 ) -> None:
     os.nice(_NICE)
+    cv2.setNumThreads(1)
     try:
         source = open_source()
         while True:

@@ -137,7 +137,9 @@ def reliability_bins(confidence: NDArray[Any], right: NDArray[np.bool_]) -> NDAr
     return np.column_stack([count, *(part / np.maximum(count, 1) for part in sums)])
 
 
-def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.integer], masks: NDArray[np.bool_]) -> float:
+def fit_temperature(
+    logits: NDArray[np.float32], labels: NDArray[np.integer], masks: NDArray[np.bool_]
+) -> float:
     """The temperature that gives held-out labels the highest likelihood, 0.3..4.
 
     Args:
@@ -145,7 +147,7 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.integer], ma
         labels: (N,) class indices.
         masks: bool (N, 63), the classes each crop is chosen from.
     """
-    masked = np.where(masks, logits, np.float32(-np.inf))
+    masked = np.where(masks, logits, np.float32(-np.inf)).astype(np.float32)
     rows = np.arange(len(labels))
 
     def loss(temperature: float) -> float:
@@ -172,7 +174,8 @@ def format_report(evaluation: Evaluation) -> str:
     """A table per class, the worst confusions and the totals, as text."""
     lines = [f"{'class':>7} {'count':>7} {'precision':>10} {'recall':>8} {'F1':>8}"]
     lines += [
-        f"{s.label:>7} {s.support:7d} {s.precision:10.4f} {s.recall:8.4f} {s.f1:8.4f}" for s in evaluation.classes
+        f"{s.label:>7} {s.support:7d} {s.precision:10.4f} {s.recall:8.4f} {s.f1:8.4f}"
+        for s in evaluation.classes
     ]
     confusions = ", ".join(f"{t} as {r} {n}x" for t, r, n in evaluation.worst(12))
     lines += ["", f"most confused: {confusions or 'nothing'}"]

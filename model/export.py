@@ -19,7 +19,9 @@ class ExportError(Exception):
     """The exported model is too large or reads otherwise than the network."""
 
 
-def export_network(model: Any, sample: NDArray[np.uint8], tolerance: float = 0.1) -> tuple[bytes, dict[str, float]]:
+def export_network(
+    model: Any, sample: NDArray[np.uint8], tolerance: float = 0.1
+) -> tuple[bytes, dict[str, float]]:
     """Converts with dynamic-range quantisation: 8-bit weights, float in and out, batch norms folded.
 
     Args:
@@ -28,8 +30,8 @@ def export_network(model: Any, sample: NDArray[np.uint8], tolerance: float = 0.1
         tolerance: the largest change of a probability that passes.
 
     Returns:
-        The bytes of the LiteRT model; and ``largest_difference`` of a probability and ``same_label``, the share
-        of crops with the same arg max.
+        The bytes of the LiteRT model; and ``largest_difference`` of a probability and ``same_label``, the
+        share of crops with the same arg max.
 
     Raises:
         ExportError: see above.

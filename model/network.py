@@ -25,8 +25,8 @@ class NetworkShape:
 def build_network(shape: NetworkShape | None = None) -> Any:
     """Builds an untrained keras.Model: float32 (N, 28, 28, 1) in [0, 1], ink = 1, to float32 (N, 63) logits.
 
-    Weights are drawn from Keras' global seed. Blocks with a shortcut follow He et al., "Deep Residual Learning
-    for Image Recognition", 2016.
+    Weights are drawn from Keras' global seed. The shortcut follows He et al., "Deep Residual Learning for
+    Image Recognition", 2016.
     """
     from keras import Model, layers
 

@@ -144,7 +144,9 @@ def load_network(path: Path) -> Any:
     try:
         return keras.models.load_model(path)
     except (OSError, ValueError) as error:
-        raise TrainingError(f"{path}: is no Keras model ({error}). Name a .keras file of a training run.") from None
+        raise TrainingError(
+            f"{path}: is no Keras model ({error}). Name a .keras file of a training run."
+        ) from None
 
 
 def plot_learning_curve(history: list[dict[str, float]], path: Path) -> None:

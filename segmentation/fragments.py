@@ -63,7 +63,13 @@ def line_remains(pen: Pen, rng: np.random.Generator) -> NDArray[np.uint8]:
     row = 12
     for _ in range(rng.integers(1, 4)):
         start, stop = sorted(rng.integers(10, length + 10, 2))
-        cv2.line(ink, (int(start), row), (int(stop) + 4, row + int(rng.integers(-1, 2))), 255, int(rng.integers(2, 5)))
+        cv2.line(
+            ink,
+            (int(start), row),
+            (int(stop) + 4, row + int(rng.integers(-1, 2))),
+            255,
+            int(rng.integers(2, 5)),
+        )
         row += int(rng.integers(0, 5))
     return scan(ink, pen, rng)
 

@@ -189,8 +189,8 @@ def add_neighbour(
     body = crop_ink(ink)
     gap = int(rng.integers(0, 5))
     offset = int(rng.integers(0, max(1, body.shape[0] - piece.shape[0] + 1)))
-    parts = [(body, 0), (piece, offset)]
-    return beside(*(parts if rng.random() < 0.5 else parts[::-1]), gap=gap)
+    character, bit = (body, 0), (piece, offset)
+    return beside(character, bit, gap) if rng.random() < 0.5 else beside(bit, character, gap)
 
 
 def beside(
@@ -199,7 +199,9 @@ def beside(
     """Puts two inks side by side, each ``(ink, rows from the top)``; a negative gap makes them overlap."""
     (a, a_top), (b, b_top) = left, right
     start = max(0, a.shape[1] + gap)
-    out = np.zeros((max(a_top + a.shape[0], b_top + b.shape[0]), max(a.shape[1], start + b.shape[1])), np.uint8)
+    out = np.zeros(
+        (max(a_top + a.shape[0], b_top + b.shape[0]), max(a.shape[1], start + b.shape[1])), np.uint8
+    )
     out[a_top : a_top + a.shape[0], : a.shape[1]] = a
     view = out[b_top : b_top + b.shape[0], start : start + b.shape[1]]
     np.maximum(view, b, out=view)

@@ -1,0 +1,143 @@
+"""How well the model reads labelled characters: accuracy, report per class, confusion, calibration."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from jobs.exit_codes import CommandError, ExitCode
+from model.alphabets import CHARSETS, charset_mask
+from model.classifier import ClassifierError, load_classifier
+from model.datasets import (
+    AbsentError,
+    DatasetError,
+    DownloadError,
+    LabelledCrops,
+    available_splits,
+    describe_datasets,
+    open_dataset,
+)
+from model.evaluation import Evaluation, draw_confusion, evaluate, format_report
+from segmentation.normalization import normalize_glyph
+
+EPILOG = f"""data sets:
+{describe_datasets()}
+
+examples:
+  formscribe evaluate --dataset mnist --charset digits
+  formscribe evaluate --dataset folder:my_letters --charset upper --json figures.json --confusion matrix.png
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        metavar="NAME",
+        help="a name below, folder:PATH (one folder a class) or npz:PATH",
+    )
+    add_dataset_arguments(parser)
+
+
+def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
+    """All options but ``--dataset``, for a command that has that one already."""
+    parser.add_argument("--split", choices=("train", "test", "all"), help="default: test where there is one")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("FORMSCRIBE_DATA"),
+        metavar="FOLDER",
+        help="where data sets lie",
+    )
+    parser.add_argument("--download", action="store_true", help="fetch a public data set that is not there")
+    parser.add_argument(
+        "--charset",
+        choices=sorted(CHARSETS),
+        help="choose among these characters only, and measure only them",
+    )
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE", help="a .tflite file (default: the one that ships)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    parser.add_argument("--confusion", type=Path, metavar="PNG", help="draw the confusion matrix")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures, prints the report and writes what was asked for.
+
+    Raises:
+        CommandError: the data set or the model cannot be used.
+    """
+    try:
+        classifier = load_classifier(args.model)
+    except ClassifierError as error:
+        raise CommandError(ExitCode.BAD_MODEL, f"--model {error}") from None
+    crops = open_crops(args)
+    measured = int(charset_mask(args.charset)[crops.labels].sum()) if args.charset else len(crops)
+    if measured == 0:
+        kind = f" of the charset {args.charset}" if args.charset else ""
+        raise CommandError(ExitCode.NO_INPUT, f"--dataset {args.dataset}: it has no character{kind}.")
+    result = evaluate(classifier, crops.images, crops.labels, args.charset)
+    print(format_report(result))
+    write_figures(result, args.json, args.confusion, {"dataset": args.dataset, "model": classifier.sha256})
+    return int(ExitCode.OK)
+
+
+def open_crops(args: argparse.Namespace) -> LabelledCrops:
+    """The part of the data set that is measured.
+
+    Raises:
+        CommandError: see ``run``.
+    """
+    try:
+        splits = available_splits(args.dataset)
+        split = args.split or ("test" if "test" in splits else "all")
+        return open_dataset(
+            args.dataset, split, folder=args.data, normalize=normalize_glyph, download=args.download
+        )
+    except (AbsentError, DownloadError) as error:
+        raise CommandError(ExitCode.NO_INPUT, str(error)) from None
+    except DatasetError as error:
+        raise CommandError(ExitCode.USAGE, f"--dataset {error}") from None
+
+
+def write_figures(
+    result: Evaluation, figures: Path | None, confusion: Path | None, about: dict[str, str] | None = None
+) -> None:
+    """Writes the figures as JSON and the confusion matrix as PNG, where a file is named.
+
+    Raises:
+        CommandError: a file cannot be written.
+    """
+    try:
+        if figures:
+            figures.write_text(json.dumps((about or {}) | result.as_dict(), indent=1) + "\n", "utf-8")
+        if confusion:
+            draw_confusion(result, confusion)
+    except OSError as error:
+        raise CommandError(ExitCode.OUTPUT_NOT_WRITABLE, f"{error.filename}: {error.strerror}.") from None
+    except ValueError as error:  # Pillow, of a file name without a known ending
+        raise CommandError(ExitCode.USAGE, f"--confusion {confusion}: {error}. Name a .png file.") from None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command by itself; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        "python -m jobs.evaluate_dataset",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args(argv))
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return int(error.code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
