@@ -41,6 +41,8 @@ from model.classifier import ClassifierError, load_classifier, model_card
 from model.datasets import DatasetError
 from model.decoding import DEFAULT_OPTIONS, DecodingOptions, Reading, decode
 
+LINES = 2000
+SEED = 1
 MAX_ERROR = 0.005
 CAUSES = ("cut", "path", "label")
 
@@ -233,12 +235,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_composed_arguments(parser)
 
 
-def add_composed_arguments(parser: argparse.ArgumentParser) -> None:
+def add_composed_arguments(parser: argparse._ActionsContainer) -> None:
     """The options that no other evaluation has."""
-    parser.add_argument(
-        "--lines", type=int, default=2000, metavar="N", help="fields of each kind (default: %(default)s)"
-    )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
+    parser.add_argument("--lines", type=int, metavar="N", help=f"fields of each kind (default: {LINES})")
+    parser.add_argument("--seed", type=int, metavar="N", help=f"of all chance (default: {SEED})")
     parser.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="draw the surest wrong readings of each type there"
     )
@@ -254,8 +254,9 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(
             ExitCode.USAGE, "--data: name the folder with characters/, or set FORMSCRIBE_DATA."
         )
-    if args.lines < 1:
-        raise CommandError(ExitCode.USAGE, f"--lines: {args.lines} is not 1 or more.")
+    lines, seed = LINES if args.lines is None else args.lines, SEED if args.seed is None else args.seed
+    if lines < 1:
+        raise CommandError(ExitCode.USAGE, f"--lines: {lines} is not 1 or more.")
     cv2.setNumThreads(1)
     try:
         card = model_card(args.model)
@@ -265,14 +266,14 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(ExitCode.BAD_MODEL, f"--model: {error}") from None
     except DatasetError as error:
         raise CommandError(ExitCode.NO_INPUT, f"--data: {error}") from None
-    outcomes = read_fields(make_fields(composer, classifier, KINDS, args.lines, args.seed), calibration)
+    outcomes = read_fields(make_fields(composer, classifier, KINDS, lines, seed), calibration)
     measured = measure(outcomes, card)
     print(format_figures(measured))
     if args.json:
-        about = {"model_sha256": classifier.sha256, "lines": args.lines, "seed": args.seed}
+        about = {"model_sha256": classifier.sha256, "lines": lines, "seed": seed}
         args.json.write_text(json.dumps(about | measured, indent=1) + "\n", "utf-8")
     if args.pictures:
-        for path in draw_worst(composer, outcomes, args.seed, args.pictures):
+        for path in draw_worst(composer, outcomes, seed, args.pictures):
             print(path)
     return ExitCode.OK
 

@@ -113,7 +113,7 @@ class BitmapSource:
         hand = rng.normal(0, 0.15)
         for row in rows:
             label = int(self.labels[row])
-            body = pen.crop_ink(self.images[row])
+            body = pen.crop_ink(_without_specks(self.images[row]) if self.squared else self.images[row])
             if self.squared:
                 width = body.shape[0] * _ASPECTS[label] * np.exp(hand + rng.normal(0, 0.12))
                 body = cv2.resize(body, (max(6, round(width)), body.shape[0]), interpolation=cv2.INTER_AREA)
@@ -124,6 +124,14 @@ class BitmapSource:
             grown = cv2.resize(body, size, interpolation=cv2.INTER_CUBIC)
             inks.append(np.where(grown > rng.uniform(90, 150), np.uint8(255), np.uint8(0)))
         return inks
+
+
+def _without_specks(ink: Ink) -> Ink:
+    """Leaves out parts of less than a twentieth of the ink: dirt, which a square had to make room for."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((ink > 0).astype(np.uint8), connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    specks = np.flatnonzero(areas < 0.05 * areas[1:].sum()) if count > 2 else np.zeros(0, int)
+    return np.where(np.isin(parts, specks[specks > 0]), np.uint8(0), ink)
 
 
 def training_sources(data: Path) -> dict[str, Source]:

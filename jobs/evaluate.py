@@ -1,8 +1,8 @@
-"""Compares readings of forms with their truth, or a model with labelled characters."""
+"""Compares readings of forms with their truth, or a model with labelled characters or composed fields."""
 
 import argparse
 
-from jobs import evaluate_dataset
+from jobs import composed, evaluate_dataset
 from jobs.exit_codes import CommandError, ExitCode
 
 EPILOG = f"""examples of forms:
@@ -13,9 +13,21 @@ Truth is JSON, {{"source": "a.png", "fields": {{"name": "text"}}}}; or CSV with 
 text; or NIST's ref_XX.txt, for pages whose name ends in XX. Fields without truth are not scored; pages
 without truth, and truth without pages, are listed.
 
+examples of composed fields:
+  formscribe evaluate --composed --data DATA
+  formscribe evaluate --composed --data DATA --lines 500 --json figures.json --pictures sheets
+
+Fields composed of characters that no shipped model was trained on tell how well rows are cut and read.
+
 {evaluate_dataset.EPILOG}"""
 _OF_FORMS = ("truth", "run", "worst")
-_OF_DATASETS = ("split", "download", "charset", "model", "confusion")
+_OF_DATASETS = ("split", "download", "charset", "confusion")
+_OF_COMPOSED = ("lines", "seed", "pictures")
+_OF_OTHERS = {
+    "OUT": {"--dataset": (*_OF_DATASETS, "model"), "--composed": _OF_COMPOSED},
+    "--dataset": {"OUT": _OF_FORMS, "--composed": _OF_COMPOSED},
+    "--composed": {"OUT": _OF_FORMS, "--dataset": _OF_DATASETS},
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,24 +40,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset", metavar="NAME", help="a name below, folder:PATH (one folder a class) or npz:PATH"
     )
     evaluate_dataset.add_dataset_arguments(group)  # type: ignore[arg-type]  # a group adds alike
+    group = parser.add_argument_group("composed fields, instead of OUT; --data, --model and --json as above")
+    group.add_argument("--composed", action="store_true", help="compose fields of held-out characters")
+    composed.add_composed_arguments(group)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluates forms or a data set, whichever is named.
+    """Evaluates forms, a data set or composed fields, whichever is named.
 
     Raises:
         CommandError: both or neither are named, or a flag of the other.
     """
-    if (args.output is None) == (args.dataset is None):
+    named = {"OUT": args.output, "--dataset": args.dataset, "--composed": args.composed or None}
+    chosen = [name for name, value in named.items() if value is not None]
+    if len(chosen) != 1:
         raise CommandError(
             ExitCode.USAGE,
-            "name either the folder OUT with --truth, or --dataset. Try: formscribe evaluate --help",
+            "name either the folder OUT with --truth, or --dataset, or --composed. "
+            "Try: formscribe evaluate --help",
         )
-    wrong = _OF_FORMS if args.dataset else _OF_DATASETS
-    for name in wrong:
-        if getattr(args, name):
-            other = "--dataset" if args.output else "OUT"
-            raise CommandError(ExitCode.USAGE, f"--{name}: goes with {other}. Leave it out.")
+    for other, names in _OF_OTHERS[chosen[0]].items():
+        for name in names:
+            if getattr(args, name) not in (None, False):
+                raise CommandError(ExitCode.USAGE, f"--{name}: goes with {other}. Leave it out.")
+    if args.composed:
+        return composed.run(args)
     if args.dataset:
         return evaluate_dataset.run(args)
     if not args.truth:
