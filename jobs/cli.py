@@ -18,6 +18,7 @@ from jobs.exit_codes import MEANINGS, CommandError, ExitCode
 COMMANDS = {
     "run": "read scanned forms and write what stands on them as Parquet",
     "query": "ask the results in SQL",
+    "template": "draft, check and draw the template of a form of your own",
     "preview": "draw boxes, cuts and readings on a page",
     "samples": "render filled sample forms with their truth",
     "train": "train the character model",

@@ -17,8 +17,9 @@ from pipeline.options import MAX_PIXELS, MIN_CONFIDENCE, JobOptions
 from pipeline.reading import check_log_probs, read_classified, segment_decoded
 from pipeline.records import ClassifiedPage, DecodedPage, Failure, PageKey, PageRows
 from pipeline.stages import Stages, real_stages
+from segmentation.choosing import load_templates
 from segmentation.page import SegmentedPage
-from segmentation.templates import TemplateError, load_template
+from segmentation.templates import FormTemplate, TemplateError
 
 EPILOG = """examples:
   formscribe preview sample_forms/form_0001.png --template hsf --out overlay.png
@@ -47,7 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     parser.add_argument("file", metavar="FILE", help="a scan: PNG, JPEG, TIFF, PDF or IHEAD")
     parser.add_argument(
-        "--template", required=True, metavar="FORM", help="name of a shipped form (hsf) or a TOML file"
+        "--template",
+        nargs="+",
+        required=True,
+        metavar="FORM",
+        help="name of a shipped form (hsf), a TOML file, or a folder of them",
     )
     parser.add_argument("--out", required=True, metavar="PNG", help="the picture to write, .png or .jpg")
     parser.add_argument(
@@ -76,13 +81,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Reads one page, draws it, and prints its fields."""
     options = preview_options(args)
-    names = chosen_fields(options, args.field)
+    check_fields(options, args.field)
     stages = real_stages(options)
     data = read_bytes(args.file)
     model = load_model(stages)
     gray = decode_page(args.file, data, args.page, stages)
     page = read_page(args.file, args.page, gray, options, stages, model)
-    write_overlay(Path(args.out), args, options, page, names)
+    template = options.template_named(page.segmented.template)
+    names = [spec.name for spec in template.fields if spec.name in (args.field or [spec.name])]
+    write_overlay(Path(args.out), args, template, page, names)
     columns = ["field", "text", "confidence", "status"]
     shown = [[row[column] for column in columns] for row in page.rows.fields if row["field"] in names]
     write_table(sys.stdout, columns, shown)
@@ -99,14 +106,15 @@ def preview_options(args: argparse.Namespace) -> JobOptions:
     if args.page < 1:
         raise CommandError(ExitCode.USAGE, f"--page {args.page}: pages count from 1.")
     try:
-        template = load_template(args.template)
+        templates = load_templates(args.template)
     except (TemplateError, OSError) as error:
         raise CommandError(ExitCode.BAD_TEMPLATE, str(error)) from None
     try:
         return JobOptions(
             inputs=(args.file,),
             output=args.out,
-            template=template,
+            template=templates[0],
+            more_templates=templates[1:],
             model_path=args.model,
             min_confidence=args.min_confidence,
             max_pixels=args.max_pixels,
@@ -115,21 +123,16 @@ def preview_options(args: argparse.Namespace) -> JobOptions:
         raise CommandError(ExitCode.USAGE, str(error)) from None
 
 
-def chosen_fields(options: JobOptions, wanted: Sequence[str] | None) -> list[str]:
-    """Names of the fields to show.
-
-    Raises:
-        CommandError: the form has no field of such a name.
-    """
-    known = [spec.name for spec in options.template.fields]
+def check_fields(options: JobOptions, wanted: Sequence[str] | None) -> None:
+    """Raises CommandError if no form has a field of a name that was asked for."""
+    known = [spec.name for template in options.templates for spec in template.fields]
+    forms = " or ".join(repr(template.name) for template in options.templates)
     for name in wanted or ():
         if name not in known:
             raise CommandError(
                 ExitCode.USAGE,
-                f"--field {name}: form {options.template.name!r} has no such field. "
-                f"It has: {', '.join(known)}.",
+                f"--field {name}: form {forms} has no such field. It has: {', '.join(known)}.",
             )
-    return list(wanted or known)
 
 
 def read_bytes(file: str) -> bytes:
@@ -216,7 +219,7 @@ def read_page(
 
 
 def write_overlay(
-    path: Path, args: argparse.Namespace, options: JobOptions, page: ReadPage, names: Sequence[str]
+    path: Path, args: argparse.Namespace, template: FormTemplate, page: ReadPage, names: Sequence[str]
 ) -> None:
     """Draws the page and saves it as PNG.
 
@@ -226,7 +229,7 @@ def write_overlay(
     from jobs.overlay import draw_page, page_title
 
     title = page_title(Path(args.file).name, page.rows.form)
-    picture = draw_page(page.gray, page.segmented, page.rows, options.template, names, title)
+    picture = draw_page(page.gray, page.segmented, page.rows, template, names, title)
     try:
         picture.save(path, compress_level=3)
     except (OSError, ValueError) as error:

@@ -189,6 +189,7 @@ def _write_record(path: str, options: JobOptions, totals: Totals) -> None:
         "started": options.started,
         "finished": utc_now(),
         "template_sha256": options.template.sha256,
+        "templates": {template.name: template.sha256 for template in options.templates},
         "model_sha256": options.model_sha256,
         "options": options.record(),
         "pages_in": totals.pages_in,
