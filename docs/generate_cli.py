@@ -22,8 +22,14 @@ def reference() -> str:
         parts = [HEAD, _section("formscribe", cli._top_parser())]
         for name in cli.COMMANDS:
             parser = cli._command_parser(name, importlib.import_module(f"jobs.{name}"))
-            parts.append(_section(f"formscribe {name}", parser))
+            parts += [_section(one.prog, one) for one in (parser, *_subparsers(parser))]
     return "\n".join(parts)
+
+
+def _subparsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """Those of a command's own subcommands, such as ``formscribe template new``."""
+    actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [sub for action in actions for sub in action.choices.values()]
 
 
 def _section(title: str, parser: argparse.ArgumentParser) -> str:
