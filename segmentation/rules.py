@@ -174,9 +174,11 @@ def _robust_line(x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray
 
 
 def _straightened(ink: NDArray[np.bool_], start: int, middle: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The ink around a traced rule with its middle in row ``MARGIN``; beyond the raster its edge is repeated."""
+    """The ink around a traced rule with its middle in row ``MARGIN``; beyond the raster is paper."""
     rows = np.rint(middle).astype(np.intp) + np.arange(-MARGIN, MARGIN + 1)[:, None]
-    return ink[np.clip(rows, 0, ink.shape[0] - 1), np.arange(start, start + len(middle))]
+    band = ink[np.clip(rows, 0, ink.shape[0] - 1), np.arange(start, start + len(middle))]
+    band[(rows < 0) | (rows >= ink.shape[0])] = False
+    return band
 
 
 def _extents(band: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -205,13 +207,13 @@ def _erase(ink: NDArray[np.bool_], cleaned: NDArray[np.bool_], trace: _Trace, wi
     crossing = _without_spurs((closed_up > half + SLACK) & (closed_down > half + SLACK))
     above_ends = above | _bridges(ink, trace, above, -1, half)
     below_ends = below | _bridges(ink, trace, below, 1, half)
-    reach = int(np.ceil(half + SLACK))
+    reach = int(np.ceil(half + DROPOUT))
     steps = np.arange(-reach, reach + 1)[:, None]
     rows = np.rint(trace.middle).astype(np.intp) + steps
     columns = np.broadcast_to(np.arange(trace.start, trace.start + len(trace.middle)), rows.shape)
     inside = (rows >= 0) & (rows < ink.shape[0])
     stroke = crossing | (above_ends & (steps <= 0)) | (below_ends & (steps >= 0))
-    bare = inside & ~stroke
+    bare = inside & ~stroke & (np.abs(steps) <= np.ceil(half + SLACK))
     cleaned[rows[bare], columns[bare]] = False
     joined = inside & crossing & closed[MARGIN - reach : MARGIN + reach + 1]
     cleaned[rows[joined], columns[joined]] = True
