@@ -49,9 +49,7 @@ def cell_pieces(ink: FieldInk) -> tuple[Pieces, NDArray[np.int16]]:
     return _pieces(xs, ys, cell, labels.shape, MIN_WRITING * ink.area.height)
 
 
-def _grown_together(
-    ink: FieldInk, spread: NDArray[np.intp], edges: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def _grown_together(ink: FieldInk, spread: NDArray[np.intp], edges: NDArray[np.float64]) -> NDArray[np.bool_]:
     """bool (N,): strokes wider than a cell with a fair share of their ink in more than one."""
     pitch = float(np.median(np.diff(edges)))
     wide = ink.parts.boxes[:, 2] >= GROWN * pitch

@@ -152,17 +152,16 @@ def _rule_remains(parts: Components, frame: Frame) -> NDArray[np.bool_]:
     return remains
 
 
-def _own(
-    parts: Components, area: Box, print_remains: NDArray[np.bool_], layout: str
-) -> NDArray[np.bool_]:
+def _own(parts: Components, area: Box, print_remains: NDArray[np.bool_], layout: str) -> NDArray[np.bool_]:
     """bool (N,): the components that belong to the field.
 
     These are the components with a good share of their ink in the writing area, and beside it those that go
     on with the row of writing: as high as letters, at the same level, next to ink already kept.
     """
+    share = OWN_SHARE_OF_MARK if layout == "mark" else OWN_SHARE
     eligible = (parts.areas >= SPECK) & ~print_remains
-    keep = eligible & (_ink_inside(parts, area, eligible) >= OWN_SHARE * parts.areas)
-    if not keep.any():
+    keep = eligible & (_ink_inside(parts, area, eligible) >= share * parts.areas)
+    if not keep.any() or layout in ("comb", "mark"):
         return keep
     left, _, width, height = parts.boxes.T
     right = left + width

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.blanks import MIN_WRITING, largest_stroke
 from segmentation.combs import comb_line
 from segmentation.fields import FieldInk, cut_field, surroundings
 from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, cut_pieces, make_candidates, page_boxes
@@ -16,7 +17,7 @@ from segmentation.registration import Registration, register
 from segmentation.rows import split_rows
 from segmentation.templates import Box, FieldSpec, FormTemplate
 
-MIN_WRITING = 0.12  # height or width of the largest mark in a field, in heights of its writing area
+MIN_WRITTEN_ROW = 0.12  # height or width of the largest piece of a row that is one, in heights of the row
 SEEN = 0.6  # inked share of a frame's long sides below which the field is looked for around its place
 BETTER = 0.1  # by which its frame must be seen better there
 
@@ -81,12 +82,13 @@ def _place_field(
 def _field(spec: FieldSpec, ink: FieldInk, place: Registration) -> SegmentedField:
     outer = np.array([[spec.box.x, spec.box.y, spec.box.width, spec.box.height]], np.float32)
     ratio = float(ink.parts.areas.sum() / (ink.area.width * ink.area.height))
+    largest = largest_stroke(ink)
     return SegmentedField(
         name=spec.name,
         box=page_boxes(outer, place.matrix)[0],
-        lines=tuple(_lines(spec, ink)),
+        lines=tuple(_lines(spec, ink)) if largest >= MIN_WRITING else (),
         ink_ratio=min(1.0, ratio),
-        largest=float(ink.parts.boxes[:, 2:].max(initial=0) / ink.area.height),
+        largest=largest,
         mark=judge_mark(ink) if spec.layout == "mark" else None,
     )
 
@@ -103,6 +105,6 @@ def _lines(spec: FieldSpec, ink: FieldInk) -> list[GlyphLine]:
     lines = []
     for row in split_rows(ink) if paragraph else [ink]:
         pieces = cut_pieces(row.parts, row.area.height)
-        if len(pieces.areas) and pieces.boxes[:, 2:].max() >= MIN_WRITING * row.area.height:
+        if len(pieces.areas) and pieces.boxes[:, 2:].max() >= MIN_WRITTEN_ROW * row.area.height:
             lines.append(make_candidates(pieces, row.area, row.to_page, limits))
     return lines
