@@ -56,7 +56,7 @@ FIELDS = pa.schema(
         _required("field", pa.string()),
         _required("ordinal", pa.int32()),  # place in the template, from 0
         _required("text", pa.string()),  # lines of a paragraph are joined by a line feed
-        _required("confidence", pa.float32()),  # of a blank field: that nothing is written there
+        pa.field("confidence", pa.float32()),  # of a blank field: that nothing is written there
         _required("status", pa.string()),
         _required("charset", pa.string()),
         *_BOX,
