@@ -13,8 +13,9 @@ _SLANT_POINTS = 4000
 
 def stroke_width(ink: NDArray[np.bool_]) -> float:
     """Mean width of the strokes in pixels: four times the mean distance of ink to paper, as for a straight band."""
-    distance = cv2.distanceTransform(ink.astype(np.uint8), cv2.DIST_L2, 3)
-    inside = distance[ink]
+    # Beyond the raster is paper, or a stroke that fills a tight raster would have none beside it.
+    framed = np.pad(ink.view(np.uint8), 1)
+    inside = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[1:-1, 1:-1][ink]
     return float(max(2.0, 4 * inside.mean() - 1)) if len(inside) else 2.0
 
 

@@ -31,6 +31,8 @@ TOLERANCES = (14.0, 8.0, 5.0, 4.0, 3.0)  # pixels at WORK_DPI, one matching roun
 MIN_MATCHED = 0.5
 FEW_RULES = 6  # a form needs these even if they are more than half, or all it has: four rules are on any page
 SURE = 0.9  # share of rules found that ends the search; with less it may be seen upside down
+MIN_AGREEMENT = 0.45  # share of rules found times share of their ends in place: a dense table has rules anywhere
+END_REACH = 8.0  # pixels at WORK_DPI that the end of a rule may lie off
 MAX_ENLARGED = 4.0  # a page of less than WORK_DPI / 4 shows no rules
 MAX_STRETCH = 2.0  # height to width of a page, against the template's: beyond, it is no scan of it
 MAX_RULES = 1500  # of one direction, the longest; noise has more
@@ -163,7 +165,7 @@ def register_rules(
         seen = best.matched if best else 0
         raise RegistrationError(
             "form_not_found",
-            f"form {template.name!r} is not on this page: {seen} of its {count} rules found, {needed:.0f} needed",
+            f"form {template.name!r} is not on this page: {seen} of its {count} rules found in place, {needed:.0f} needed",
         )
     if best.residual > MAX_RESIDUAL * template.dpi * best.scale:
         raise RegistrationError(
@@ -221,6 +223,8 @@ def _orientations(
         if fit is None:
             continue
         matrix, residual, matched = fit
+        if matched * _ends_in_place(matrix, turned, targets) < MIN_AGREEMENT * count:
+            continue
         # Not by the factor itself: the size was rounded.
         grown_x, grown_y = width / size[0], height / size[1]
         to_page = np.array([[grown_x, 0, 0.5 * grown_x - 0.5], [0, grown_y, 0.5 * grown_y - 0.5], [0, 0, 1]])
@@ -441,6 +445,20 @@ def _match(
     coverage = np.bincount(target_of, overlap[rule_of, target_of], len(target.ends))
     covered = int((coverage >= 0.4 * target_length(start, stop, along)).sum())
     return rule_of, target_of, covered
+
+
+def _ends_in_place(matrix: Floats, found: tuple[Rules, Rules], targets: tuple[Rules, Rules]) -> float:
+    """Share of the ends of matched template rules, 0..1, where a found rule ends too."""
+    seen, ends = 0, 0
+    for rules, target in zip(found, targets, strict=True):
+        along = 0 if rules.horizontal else 1
+        rule_of, target_of, _ = _match(matrix, rules, target, TOLERANCES[-1])
+        for first, corner in ((0, along), (2, along + 2)):
+            expected = _apply(matrix, target.ends[:, first : first + 2])[target_of, along]
+            near = np.abs(rules.ends[rule_of, corner] - expected) <= END_REACH
+            seen += len(np.unique(target_of[near]))
+            ends += len(np.unique(target_of))
+    return seen / max(ends, 1)
 
 
 def target_length(start: Floats, stop: Floats, along: int) -> Floats:
