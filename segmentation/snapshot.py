@@ -33,7 +33,7 @@ def find_character(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if _mass(-difference) > _mass(difference):
         difference = -difference
     darkness = np.clip(difference, 0, 255).astype(np.uint8)
-    level, binary = cv2.threshold(darkness, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    _, binary = cv2.threshold(darkness, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     if not binary.any() or float(np.median(darkness[binary > 0])) < _LEAST_CONTRAST:
         return np.zeros(picture.shape, np.uint8)
     if small:

@@ -1,0 +1,163 @@
+"""Training on crops that are easy to tell apart, with a tiny network; needs TensorFlow."""
+
+import importlib.util
+import json
+import os
+
+import numpy as np
+import pytest
+
+from model.alphabets import CLASS_COUNT
+from model.epochs import BackgroundEpochs
+from model.network import NetworkShape, build_network
+from model.training import STATE, TrainingError, TrainingOptions, learning_rate, load_network, train
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+needs_tensorflow = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed: pip install .[train]"
+)
+TINY = NetworkShape(stem=4, half=8, quarter=(8, 12), last=16, dense=16, dropout=0.0)
+OPTIONS = TrainingOptions(epochs=5, batch=32, learning_rate=0.01, warmup=10, smoothing=0.0, average=0.9)
+
+
+def bars(epoch=0, count=960):
+    """Upright bars are ones, flat ones are not characters."""
+    rng = np.random.default_rng(epoch)
+    images = np.zeros((count, 28, 28), np.uint8)
+    upright = rng.random(count) < 0.5
+    for image, stands in zip(images, upright, strict=True):
+        place = int(rng.integers(10, 16))
+        if stands:
+            image[4:24, place : place + 3] = 255
+        else:
+            image[place : place + 3, 4:24] = 255
+    return images, np.where(upright, 1, CLASS_COUNT - 1).astype(np.int16)
+
+
+def accuracy(model):
+    images, labels = bars(99)
+    logits = model.predict(images[..., None].astype(np.float32) / 255, verbose=0)
+    value = float(np.mean(logits.argmax(axis=1) == labels))
+    return {"bars": value, "score": value}
+
+
+def quiet(_):
+    pass
+
+
+class FailingSource:
+    def make(self, epoch):
+        raise ValueError("no such crops")
+
+
+class BarSource:
+    def make(self, epoch):
+        return bars(epoch, 50 + epoch)
+
+
+def test_rate_warms_up_and_falls():
+    rates = [
+        learning_rate(step, 1000, TrainingOptions(learning_rate=1.0, warmup=100)) for step in range(1000)
+    ]
+    assert rates[0] == pytest.approx(0.01)
+    assert max(rates) == rates[99] == pytest.approx(1.0)
+    assert rates[99:] == sorted(rates[99:], reverse=True)
+    assert rates[-1] == pytest.approx(0.01, abs=1e-3)
+
+
+def test_epochs_come_from_another_process_in_order():
+    with BackgroundEpochs(BarSource) as epochs:
+        for number in range(3):
+            images, labels = epochs.get(number)
+            expected = bars(number, 50 + number)
+            np.testing.assert_array_equal(images, expected[0])
+            np.testing.assert_array_equal(labels, expected[1])
+
+
+def test_a_failure_in_the_other_process_is_told():
+    with BackgroundEpochs(FailingSource) as epochs, pytest.raises(RuntimeError, match="no such crops"):
+        epochs.get(0)
+
+
+@needs_tensorflow
+def test_network_takes_crops_and_gives_logits():
+    model = build_network()
+    assert model.output_shape == (None, CLASS_COUNT)
+    assert model.count_params() < 950_000  # one byte each in the exported file
+
+
+@needs_tensorflow
+def test_learns_and_keeps_a_learning_curve(tmp_path):
+    model, history = train(bars, accuracy, tmp_path, OPTIONS, network=TINY, report=quiet)
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5]
+    assert history[-1]["bars"] > 0.95
+    assert accuracy(model)["bars"] == pytest.approx(history[-1]["bars"])
+    assert (tmp_path / "learning_curve.png").stat().st_size > 5000
+
+
+@needs_tensorflow
+def test_same_seed_same_network(tmp_path):
+    runs = []
+    for name in "ab":
+        few = TrainingOptions(epochs=1, batch=32)
+        model, _ = train(bars, accuracy, tmp_path / name, few, network=TINY, report=quiet)
+        runs.append(model.get_weights())
+    assert all(np.allclose(a, b, atol=1e-4) for a, b in zip(*runs, strict=True))
+
+
+@needs_tensorflow
+def test_goes_on_where_it_stopped(tmp_path):
+    seen = []
+
+    def broken(epoch):
+        if epoch == 4:
+            raise KeyboardInterrupt
+        return bars(epoch)
+
+    def counted(epoch):
+        seen.append(epoch)
+        return bars(epoch)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(broken, accuracy, tmp_path, OPTIONS, network=TINY, report=quiet)
+    assert json.loads((tmp_path / STATE).read_text())["epoch"] == 4
+    _, history = train(counted, accuracy, tmp_path, OPTIONS, resume=True, report=quiet)
+    assert seen == [4]
+    assert len(history) == 5
+
+
+@needs_tensorflow
+def test_stops_when_the_score_no_longer_rises(tmp_path):
+    flat = TrainingOptions(epochs=9, batch=32, patience=2)
+    constant = lambda model: {"score": 0.5}  # noqa: E731
+    _, history = train(lambda e: bars(e, 64), constant, tmp_path, flat, network=TINY, report=quiet)
+    assert len(history) == 3
+
+
+@needs_tensorflow
+def test_nothing_to_resume_is_named(tmp_path):
+    with pytest.raises(TrainingError, match="nothing to resume"):
+        train(bars, accuracy, tmp_path, OPTIONS, resume=True, report=quiet)
+
+
+@needs_tensorflow
+def test_a_file_that_is_no_network_is_named(tmp_path):
+    (tmp_path / "x.keras").write_text("no")
+    with pytest.raises(TrainingError, match=r"x\.keras"):
+        load_network(tmp_path / "x.keras")
+
+
+@needs_tensorflow
+def test_export_reads_as_the_network_does(tmp_path):
+    from model.classifier import load_classifier
+    from model.export import ExportError, export_network, write_model
+
+    model, _ = train(bars, accuracy, tmp_path, OPTIONS, network=TINY, report=quiet)
+    images, labels = bars(7, 200)
+    content, figures = export_network(model, images)
+    assert figures["largest_difference"] < 0.1
+    write_model(content, {"calibration": {"temperature": 1.0}}, tmp_path / "m.tflite")
+    log_probs = load_classifier(tmp_path / "m.tflite").classify(images)
+    assert np.mean(log_probs.argmax(axis=1) == labels) > 0.95
+    with pytest.raises(ExportError, match="changed"):
+        export_network(model, images, tolerance=0.0)
