@@ -25,7 +25,7 @@ EPILOG = """examples:
 `formscribe template new --help` and so on explain each.
 """
 FIELD_COLOR, CELL_COLOR, TEXT_COLOR = (215, 25, 40), (30, 90, 230), (0, 110, 45)
-PAPER_SIDES = (3.0, 18.0)  # inches of the shorter side of a page: files state 72 or 96 dpi without meaning it
+PAPER_SIDES = (3.0, 12.5)  # inches of the shorter side of a page: files state 72 or 96 dpi without meaning it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

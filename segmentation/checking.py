@@ -121,12 +121,11 @@ def _read(tree: dict[str, Any], file: str) -> FormTemplate | TemplateError:
 def _repaired_form(tree: dict[str, Any], file: str, problems: list[TemplateError]) -> dict[str, Any] | None:
     """The tree with whatever is wrong in it replaced; None if there is no field to go on with."""
     repaired: dict[str, Any] = {key: deepcopy(tree[key]) for key in ("form", "field") if key in tree}
-    for key in tree:
-        if key not in repaired:
-            error = _read({key: tree[key]}, file)
-            problems += [error] if isinstance(error, TemplateError) else []
-    fields = repaired.get("field")
     stand_in = [{"name": "field", "box": [0, 0, 4, 4], "frame": False}]
+    for key in tree.keys() - repaired.keys():
+        error = _read({"form": _PLAIN_FORM, "field": stand_in, key: tree[key]}, file)
+        problems += [error] if isinstance(error, TemplateError) else []
+    fields = repaired.get("field")
     form_only: dict[str, Any] = {"field": stand_in}
     if "form" in repaired:
         form_only["form"] = repaired["form"]
@@ -138,7 +137,7 @@ def _repaired_form(tree: dict[str, Any], file: str, problems: list[TemplateError
         return None
     page = [0, 0, repaired["form"]["width"], repaired["form"]["height"]]
     for index, entry in enumerate(fields):
-        plain = {"name": f"field number {index + 1}", "box": page, "cells": 2}
+        plain = {"name": f"number {index + 1}, without a name", "box": page, "cells": 2}
         _repair_field(repaired, index, entry, plain, file, problems)
     _repair_names(repaired, file, problems)
     return repaired
@@ -162,8 +161,10 @@ def _repair_field(
         if key in entry and entry.get("layout") != "mark":
             alone[key] = entry[key]
     before = dict(alone)
-    label = f"field {entry.get('name', 0)!r} "
-    _repair({"form": tree["form"], "field": [alone]}, alone, label, plain, file, problems)
+    label = f"field {entry.get('name', index)!r} "
+    # Others stand before it, so that a field without a name is told by its place.
+    others = [{"name": f"before {i}", "box": plain["box"], "frame": False} for i in range(index)]
+    _repair({"form": tree["form"], "field": [*others, alone]}, alone, label, plain, file, problems)
     for key in before.keys() - alone.keys():
         entry.pop(key)
     entry.update(alone)

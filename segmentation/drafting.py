@@ -170,12 +170,15 @@ def _quoted(text: str) -> str:
 
 def _draft_field(name: str, box: PrintedBox, dpi: float, shape: tuple[int, ...]) -> DraftedField:
     inset = FRAME_INSET * dpi
-    x, y = max(0.0, box.left - inset), max(0.0, box.top - inset)
-    right, bottom = min(float(shape[1]), box.right + inset), min(float(shape[0]), box.bottom + inset)
+    # Lines were measured between the middles of pixels, boxes count from the corner of the first one.
+    x, y = max(0.0, box.left + 0.5 - inset), max(0.0, box.top + 0.5 - inset)
+    right = min(float(shape[1]), box.right + 0.5 + inset)
+    bottom = min(float(shape[0]), box.bottom + 0.5 + inset)
     place = Box(round(x, 1), round(y, 1), round(right - x - 0.05, 1), round(bottom - y - 0.05, 1))
     edges = np.array([box.left, *box.dividers, box.right])
     off = np.abs(edges - np.linspace(box.left, box.right, len(edges))).max()
-    return DraftedField(name, place, _layout(box, dpi), box.dividers, bool(off <= EVEN * dpi))
+    cells = tuple(x + 0.5 for x in box.dividers)
+    return DraftedField(name, place, _layout(box, dpi), cells, bool(off <= EVEN * dpi))
 
 
 def _layout(box: PrintedBox, dpi: float) -> str:
@@ -229,7 +232,7 @@ def _with_short_dividers(box: PrintedBox, page: PrintedPage) -> PrintedBox:
 def _short_lines(box: PrintedBox, page: PrintedPage, *, at_bottom: bool) -> list[float]:
     """x of the thin upright lines that stand on the lower edge of a box, or hang from its upper edge."""
     clear = 0.018 * page.dpi
-    reach = max(4.0, TICK_SHARE * box.height)
+    reach = max(4.0, TICK_SHARE * box.height - clear)
     if at_bottom:
         rows = slice(round(box.bottom - clear - reach), round(box.bottom - clear))
     else:

@@ -5,7 +5,7 @@ uprights and enough of each side is inked. A rule may be broken, pale, doubled, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
@@ -27,6 +27,7 @@ PALEST = 18  # grey values by which the palest rule is darker than the paper aro
 FLANK = 0.45  # of the darkness of a line, below which a pixel beside it is not its ink
 COVERAGE = 0.8  # share of each side that must be inked
 LEAN = 0.004  # across over along, by which a line may lie off the direction of the page
+MIN_SKEW = 0.02  # degrees that are worth turning a page for
 MEET = 0.03  # by which an upright may miss the rules it should meet
 LETTER_SIDE = 0.35  # of a rectangle that may be a printed letter
 LETTER_COVERAGE = 0.93  # share of each side of so small a rectangle that must be inked
@@ -93,19 +94,32 @@ def straighten(gray: NDArray[np.uint8], dpi: float) -> PrintedPage:
         gray: uint8 (H, W), 0 = black, origin top left, skewed by up to 8 degrees.
         dpi: its resolution.
     """
-    horizontal, vertical = find_rules(gray, WORK_DPI / dpi)
-    rise = horizontal.slope * horizontal.lengths.sum() - vertical.slope * vertical.lengths.sum()
-    slope = rise / max(horizontal.lengths.sum() + vertical.lengths.sum(), 1e-9)
-    skew = float(np.degrees(np.arctan(slope)))
-    upright = np.ascontiguousarray(gray)
-    if abs(skew) > 0.02:
-        height, width = gray.shape
-        turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), skew, 1.0)
-        paper = float(np.percentile(gray[::8, ::8], 90))
-        upright = cv2.warpAffine(gray, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=paper)
+    upright, skew = np.ascontiguousarray(gray), 0.0
+    for _ in range(2):  # the slope of much tilted rules is underrated at first
+        left = _slope(upright, dpi)
+        if abs(left) <= MIN_SKEW:
+            break
+        skew += left
+        upright = _turned(gray, skew)
     ink = _ink(upright, dpi)
     lines = ink & ~_solid(ink, dpi)
     return PrintedPage(upright, ink, _runs(lines, dpi), _runs(lines.T, dpi).T, dpi, skew)
+
+
+def _slope(gray: NDArray[np.uint8], dpi: float) -> float:
+    """Degrees by which the rules of a page lie clockwise of its rows and columns."""
+    horizontal, vertical = find_rules(gray, WORK_DPI / dpi)
+    across, down = horizontal.lengths.sum(), vertical.lengths.sum()
+    rise = (horizontal.slope * across - vertical.slope * down) / max(across + down, 1e-9)
+    return float(np.degrees(np.arctan(rise)))
+
+
+def _turned(gray: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
+    """The page turned back about its middle, on paper of its size and tone."""
+    height, width = gray.shape
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    paper = float(np.percentile(gray[::8, ::8], 90))
+    return cv2.warpAffine(gray, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=paper)
 
 
 def find_boxes(page: PrintedPage) -> list[PrintedBox]:
@@ -132,7 +146,8 @@ def find_boxes(page: PrintedPage) -> list[PrintedBox]:
                 else:
                     parts = _parts(span, MIN_SIDE * page.dpi)
                     found += [PrintedBox(a, top[0], b, bottom[0]) for a, b in parts]
-    return _distinct([box for box in found if _is_drawn(box, page)], page.dpi)
+    drawn = [_settled(box, page) for box in found if _is_drawn(box, page)]
+    return _distinct(drawn, page.dpi)
 
 
 def cell_dividers(uprights: Sequence[float], height: float, shortest: float) -> tuple[float, ...]:
@@ -184,6 +199,26 @@ def _chain(uprights: Floats, pitch: float) -> tuple[float, Floats]:
 def _parts(span: Sequence[float], shortest: float) -> list[tuple[float, float]]:
     """The boxes between neighbouring uprights; the slivers between double lines are none."""
     return [(a, b) for a, b in pairwise(span) if b - a >= shortest]
+
+
+def _settled(box: PrintedBox, page: PrintedPage) -> PrintedBox:
+    """A box whose sides lie where their own ink is, not where a line through its neighbours' sides would be."""
+    return replace(
+        box,
+        left=_middle(page.down.T, box.left, box.top, box.bottom, page.dpi),
+        top=_middle(page.across, box.top, box.left, box.right, page.dpi),
+        right=_middle(page.down.T, box.right, box.top, box.bottom, page.dpi),
+        bottom=_middle(page.across, box.bottom, box.left, box.right, page.dpi),
+    )
+
+
+def _middle(runs: Mask, level: float, start: float, stop: float, dpi: float) -> float:
+    """The mean row of the ink of a line near ``level``."""
+    reach = max(2, round(DOUBLE * dpi))
+    first = max(0, round(level) - reach)
+    counts = runs[first : round(level) + reach + 1, round(start) : round(stop) + 1].sum(axis=1)
+    rows = first + np.arange(len(counts))
+    return float((counts * rows).sum() / counts.sum()) if counts.any() else level
 
 
 def _is_drawn(box: PrintedBox, page: PrintedPage) -> bool:

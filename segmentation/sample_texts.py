@@ -23,6 +23,7 @@ PREAMBLE = (
 GIVEN_NAMES = "Ada Ben Clara David Elsa Frank Grace Henry Ida Jonas Karin Liam Mara Nils Olga Paul Rosa Vera"
 SURNAMES = "Abbot Baker Castle Dunn Ellis Fisher Grant Hill Ivers Jensen Keller Lang Moore Novak Quist Zeller"
 PLACES = ("Oak Hill, OH", "Fairview, PA", "Riverton, WY", "Millbrook, NY", "Cedar Point, KS", "Ashford, CT")
+TICKED = "x"  # as the job reads a tick
 BLANK_SHARE = 0.15  # of the free texts; codes are always filled in
 
 
@@ -31,14 +32,26 @@ def random_texts(template: FormTemplate, rng: np.random.Generator) -> dict[str, 
 
     Fields of digits or letters get random ones, as many as the field takes (a shuffled alphabet if that is
     its size). The ``text`` lines of a form get, in turn, a person's name, a date, and a place, or stay blank.
-    Paragraphs get as much of a well-known text as fits, or stay blank.
+    Paragraphs get as much of a well-known text as fits, or stay blank. Combs of letters get names or places,
+    some of the others stay blank. Half of the boxes for ticks are ticked, and one of most groups.
 
     Returns:
         field name -> text, for every field of the template in its order; "" for a blank one.
     """
     texts: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     lines_so_far = 0
     for spec in template.fields:
+        if spec.layout == "mark":
+            if spec.group and spec.group not in chosen:
+                boxes = [other.name for other in template.fields if other.group == spec.group]
+                chosen[spec.group] = str(rng.choice(["", *boxes, *boxes]))
+            is_ticked = chosen[spec.group] == spec.name if spec.group else rng.random() < 0.5
+            texts[spec.name] = TICKED if is_ticked else ""
+            continue
+        if spec.layout == "comb":
+            texts[spec.name] = _comb_text(spec, rng)
+            continue
         if spec.charset in ALPHABETS:
             texts[spec.name] = random_code(spec, rng)
             continue
@@ -57,6 +70,21 @@ def random_code(spec: FieldSpec, rng: np.random.Generator) -> str:
     length = int(rng.integers(shortest, min(spec.max_length, shortest + 12) + 1))
     once_each = length == len(alphabet)
     return "".join(alphabet[i] for i in rng.choice(len(alphabet), length, replace=not once_each))
+
+
+def _comb_text(spec: FieldSpec, rng: np.random.Generator) -> str:
+    """Words in capitals with a cell between them, or a code; "" for some that may stay blank."""
+    if spec.min_length == 0 and rng.random() < BLANK_SHARE:
+        return ""
+    if spec.charset in ("digits", "alphanumeric") or spec.min_length == spec.max_length:
+        return random_code(spec, rng) if spec.charset in ALPHABETS else ""
+    words = (_name, _town)[int(rng.integers(2))](rng)
+    text = words.lower() if spec.charset == "lower" else words.upper()
+    return text[: spec.cells].strip() if len(text) <= spec.cells else text.split()[0][: spec.cells]
+
+
+def _town(rng: np.random.Generator) -> str:
+    return str(rng.choice(PLACES)).split(",")[0]
 
 
 def _shortened(text: str, spec: FieldSpec) -> str:
