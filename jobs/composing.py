@@ -17,24 +17,13 @@ from jobs.recipe import held_out_rows, held_out_unipen_writers, originals
 from model.alphabets import CHARACTERS
 from model.datasets import Strokes, load_npz, load_strokes
 from model.datasets.npz import read_arrays
+from model.writing_lines import EXTENTS
 from segmentation import pen
 from segmentation.composition import ComposedLine, LineHabits, compose_line
 
 Ink = NDArray[np.uint8]
 Part = Literal["test", "calibration", "all"]
 DIGITS, UPPER, LOWER = 0, 1, 2
-
-SMALL = 0.42  # top of letters without ascender, in heights of a capital
-DESCENT = 1.42
-
-EXTENTS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(CHARACTERS, (0.0, 1.0)),
-    **dict.fromkeys("acemnorsuvwxz", (SMALL, 1.0)),
-    **dict.fromkeys("gpqy", (SMALL, DESCENT)),
-    "t": (0.12, 1.0),
-    "i": (0.08, 1.0),
-    "j": (0.08, DESCENT),
-}
 
 # Median width of a digit by its height, as in MNIST.
 _ASPECTS = (0.8, 0.3, 0.85, 0.7, 0.7, 0.8, 0.7, 0.7, 0.7, 0.65)

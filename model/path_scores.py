@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from model.alphabets import CHARACTERS, CLASS_COUNT, NOT_A_CHARACTER, charset_mask
 from model.lattice import Constraint, DecodingOptions, Lattice
+from model.writing_lines import weigh_labels
 
 # Below this the classifier's numbers are noise; it also keeps every logarithm finite.
 _LEAST_PROBABILITY = 1e-6
@@ -28,6 +29,12 @@ _LEAST_HEIGHT = 0.25
 _LEAST_INK = 0.02
 # Usual ink width of a character relative to its height, for rows whose length is not prescribed.
 _USUAL_ASPECT = 0.7
+# Score of what no path needs to consider; finite, so that sums of it are.
+NEVER = -1e4
+# Pieces joined are not looked at if the classifier rejects them this surely, and some of their ink, cut
+# otherwise, less than that. Half of all candidates; single pieces stay, so that every length stays possible.
+_SURELY_REJECTED = 0.995
+_READ_OTHERWISE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +75,21 @@ def score_lattice(lattice: Lattice, constraint: Constraint, options: DecodingOpt
     probs /= probs.sum(axis=1, keepdims=True)
     rejection = probs[:, -1]
     labels = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
+    labels = weigh_labels(labels, 1.0 - rejection, lattice.bounds, characters, options.line_spread)
     starts, stops = lattice.starts.tolist(), lattice.stops.tolist()
     is_character = np.log(np.maximum(1.0 - rejection, options.rejection_floor))
     sizes = _usual_sizes(lattice, constraint)
     shape = _shape_scores(lattice, sizes, options)
     widths = lattice.stops - lattice.starts
+    throughout = _rejected_throughout(starts, stops, rejection, len(lattice.piece_ink))
+    futile = (widths > 1) & (rejection > _SURELY_REJECTED) & (throughout < _READ_OTHERWISE)
     return PathScores(
         starts=starts,
         stops=stops,
         characters=characters,
-        cuts=options.segmentation_weight * widths * is_character + shape,
+        cuts=np.where(futile, NEVER, options.segmentation_weight * widths * is_character + shape),
         labels=np.log(np.maximum(labels, _LEAST_PROBABILITY)),
-        unreadable=np.log(_rejected_throughout(starts, stops, rejection, len(lattice.piece_ink))) + shape,
+        unreadable=np.where(futile, NEVER, np.log(throughout) + shape),
         skips=_skip_scores(lattice, rejection, sizes, options),
     )
 

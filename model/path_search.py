@@ -17,7 +17,7 @@ from operator import mul
 import numpy as np
 from numpy.typing import NDArray
 
-from model.path_scores import PathScores
+from model.path_scores import NEVER, PathScores
 
 SKIP = -1
 _LABELS_TRIED = 5
@@ -112,6 +112,8 @@ class PathFinder:
         choices = zip(values.tolist(), tried.tolist(), strict=True)
         spans = zip(scores.starts, scores.stops, strict=True)
         for index, ((start, stop), (best, labels)) in enumerate(zip(spans, choices, strict=True)):
+            if best[0] <= NEVER:
+                continue
             shift = counter.shift(stop - start, character=True)
             self._arcs[start].append((stop, index, shift, list(zip(best, labels, strict=True))))
         self._continuations = self._best_continuations()
@@ -219,6 +221,8 @@ class LatticeChain:
         arcs: list[list[_Arc]] = [[(p + 1, SKIP, skip, mass)] for p, mass in enumerate(skips)]
         spans = zip(scores.starts, scores.stops, masses, strict=True)
         for index, (start, stop, mass) in enumerate(spans):
+            if mass * temperature < NEVER / 2:
+                continue
             arcs[start].append((stop, index, counter.shift(stop - start, character=True), mass))
         self._arcs, self._log_mass = _normalized(arcs)
         self._label_weights: list[list[float]] | None = None

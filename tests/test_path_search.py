@@ -1,13 +1,14 @@
 """The search and the probabilities against the enumeration of every path of small lattices."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from math import exp, log
 
 import numpy as np
 import pytest
 
-from model.path_scores import PathScores
+from model.path_scores import NEVER, PathScores
 from model.path_search import LatticeChain, LengthCounter, Path, PathFinder
 
 UNREADABLE = -2
@@ -146,3 +147,23 @@ def test_the_counter_uses_few_columns() -> None:
     assert LengthCounter.of(1, 600, 90).columns == 2
     assert LengthCounter.of(26, 26, 34).columns == 9
     assert LengthCounter.of(5, 5, 4).columns == 0
+
+
+def test_what_no_path_needs_is_not_searched() -> None:
+    scores = random_scores(4)
+    futile = np.arange(len(scores.starts)) % 2 == 1
+    never = replace(
+        scores,
+        cuts=np.where(futile, NEVER, scores.cuts),
+        unreadable=np.where(futile, NEVER, scores.unreadable),
+    )
+    kept = [path for path in every_path(never) if path.score > NEVER / 2]
+    readable = sorted((path.score for path in kept if UNREADABLE not in path.labels), reverse=True)
+    counter = LengthCounter.of(0, 9, 4)
+    found = [path.score for path in PathFinder(never, counter).best_paths(1000, np.inf)]
+    assert found == pytest.approx(readable)
+    chain = LatticeChain(never, counter, 1.0)
+    assert chain.log_mass == pytest.approx(log(sum(exp(path.score) for path in kept)))
+    candidates, _ = chain.candidate_probabilities(1.0)
+    assert (candidates[futile] == 0.0).all()
+    assert candidates[~futile].sum() > 0
