@@ -76,7 +76,7 @@ def decode(
     chain = LatticeChain(scores, counter, options.temperature)
     candidates, kept = chain.candidate_probabilities(options.wrong_length)
     texts = _ranked_texts(finder, chain, n_best, options.temperature)
-    row = _Row(lattice, constraint, scores, options, n_best)
+    row = RowReader(lattice, constraint, scores, options, n_best)
     if constraint.permutation and 0 < len(texts[0][0].labels) <= len(scores.characters):
         return row.permuted(texts[0][0], candidates * chain.shares.sum(axis=1), trust)
     ranked = [(path, trust * min(mass / kept, 1.0)) for path, mass in texts]
@@ -96,7 +96,7 @@ def _ranked_texts(
     return sorted(texts, key=lambda text: -text[1])
 
 
-class _Row:
+class RowReader:
     """What all readings of one row have in common."""
 
     def __init__(
@@ -107,6 +107,7 @@ class _Row:
         options: DecodingOptions,
         n_best: int,
     ) -> None:
+        """Takes what ``decode`` does, and the scores of the lattice."""
         self._lattice, self._scores, self._options = lattice, scores, options
         self._spaces, self._shown = constraint.spaces, n_best - 1
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.automata import Automaton, Lexicon
+
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
@@ -36,6 +38,8 @@ class Constraint:
         min_length, max_length: how many characters, spaces not counted.
         permutation: no character of the charset stands twice (an alphabet written in any order).
         spaces: the row may hold several words; a space is written where a gap is clearly wider than usual.
+        automaton: accepts the texts that are allowed, without their spaces; None for any text.
+        words: the dictionary of a row of running text; None for no running text. Wins over ``automaton``.
     """
 
     charset: str
@@ -43,6 +47,8 @@ class Constraint:
     max_length: int
     permutation: bool = False
     spaces: bool = False
+    automaton: Automaton | None = None
+    words: Lexicon | None = None
 
 
 @dataclass(frozen=True, slots=True)
