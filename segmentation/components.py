@@ -53,7 +53,7 @@ class Components:
         return Components(labels, shifted, self.areas[keep], self.centers[keep] - corner), left, top
 
     def largest(self, count: int) -> NDArray[np.bool_]:
-        """bool (N,), true for the ``count`` components with the most ink, all of them if there are no more."""
+        """bool (N,), true for the ``count`` components with the most ink, or all if there are fewer."""
         keep = np.ones(len(self), bool)
         if len(self) > count:
             keep[np.argsort(-self.areas, kind="stable")[count:]] = False

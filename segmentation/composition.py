@@ -19,7 +19,8 @@ from segmentation.templates import Box
 
 WRONG_CUT = -1
 UNCERTAIN = -2
-WHOLE = 0.93  # of a character's ink in a candidate, and of a candidate's ink in one character, to be that character
+# Of a character's ink in a candidate, and of a candidate's ink in one character, to be that character:
+WHOLE = 0.93
 PARTLY = 0.85  # what comes this near to a whole character is neither that character nor clearly wrong
 _IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
 

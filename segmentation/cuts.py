@@ -1,4 +1,4 @@
-"""Where the connected strokes of a row of writing may have to be cut: stroke width, slant, and thin or low places."""
+"""Where connected strokes of a row of writing may have to be cut: stroke width, slant, thin or low places."""
 
 import cv2
 import numpy as np
@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 MAX_SLANT = 0.6  # horizontal over vertical
 CUT_DISTANCE = 0.11  # between two cuts, in heights of the writing area
 NECK = 1.7  # ink across a cut in stroke widths at most, where the writing is thin there
-MAX_CUTS = 7  # in one component
+MIN_CUTS = 7  # that a component may have at most, however narrow it is
+CUTS_PER_HEIGHT = 4.0  # the same for each height of the writing area that it is wide: about two a character
+MAX_CUTS = 50  # however wide
 _SLANT_POINTS = 4000
 
 
 def stroke_width(ink: NDArray[np.bool_]) -> float:
-    """Mean width of the strokes in pixels: four times the mean distance of ink to paper, as for a straight band."""
+    """Mean width of the strokes in pixels: four times the mean distance of ink to paper, as in a band."""
     # Beyond the raster is paper, or a stroke that fills a tight raster would have none beside it.
     framed = np.pad(ink.view(np.uint8), 1)
     inside = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[1:-1, 1:-1][ink]
@@ -53,7 +55,7 @@ def find_cuts(
         height: height of the writing area in pixels.
 
     Returns:
-        float (C,) increasing columns, each between two pixels, to cut at; at most ``MAX_CUTS``.
+        float (C,) increasing columns, each between two pixels, to cut at; as many at most as fit its width.
     """
     origin = along.min()
     columns = along - origin
@@ -69,8 +71,8 @@ def find_cuts(
     reach = np.where(counts > 0, bottom - top + 1, 0)
     smooth = np.ones(3) / 3
     ink, reach = np.convolve(counts, smooth, "same"), np.convolve(reach, smooth, "same")
-    # A cut is cheap where little ink crosses it, and where the writing is low there: at the neck of two touching
-    # round characters much ink stands in a column, but the column is short.
+    # A cut is cheap where little ink crosses it, and where the writing is low there: at the neck of two
+    # touching round characters much ink stands in a column, but the column is short.
     candidates: list[tuple[float, int]] = []
     for profile, limit in ((ink, NECK * stroke), (reach, 0.75 * _ninth_decile(reach))):
         for column in _valleys(profile, margin, limit, 0.4 * stroke):
@@ -78,10 +80,11 @@ def find_cuts(
             candidates.append((cost, column))
     chosen: list[int] = []
     distance = max(CUT_DISTANCE * height, margin)
+    most = min(max(MIN_CUTS, round(CUTS_PER_HEIGHT * width / height)), MAX_CUTS)
     for _, column in sorted(candidates):
         if all(abs(column - other) >= distance for other in chosen):
             chosen.append(column)
-        if len(chosen) == MAX_CUTS:
+        if len(chosen) == most:
             break
     return np.sort(np.array(chosen, np.float64)) + origin + 0.5
 

@@ -29,7 +29,7 @@ class FieldInk:
     """The writing of one field, or of one of its rows.
 
     Attributes:
-        parts: the connected strokes of the field's own ink, without print, on a tight raster; upright, 300 dpi.
+        parts: the connected strokes of the field's own ink, without print, on a tight raster, 300 dpi.
         area: the writing area inside the frame, in raster pixels; at least one pixel wide and high.
         to_page: float64 (2, 3), raster pixels to page pixels.
         cell_edges: float64 (n + 1,) where the cells of a comb part, in pixels right of ``area.x``; empty for
@@ -108,7 +108,7 @@ def cut_field(
         expected = Frame(area.x + inset, area.y + inset, area.right - inset, area.bottom - inset, 2 * inset)
         ink, frame = remove_frame(ink, expected)
         half = frame.width / 2
-        # A field no wider than its own frame has no inside; a pixel stands for it, as others divide by its size.
+        # A field no wider than its own frame has no inside; a pixel stands for it: others divide by its size.
         inner_width = max(1.0, frame.right - frame.left - frame.width)
         inner_height = max(1.0, frame.bottom - frame.top - frame.width)
         area = Box(frame.left + half, frame.top + half, inner_width, inner_height)

@@ -19,7 +19,7 @@ from segmentation.page import GLYPH_SIZE, GlyphLine
 from segmentation.templates import Box
 
 MIN_CUT_WIDTH = 0.30  # of a component worth cutting, in heights of the writing area
-MAX_COMPONENTS = 4000  # in one row, the largest ones: their pieces are numbered in 16 bits
+MAX_COMPONENTS = 600  # in one row, the largest ones: their pieces are numbered in 16 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +61,17 @@ def cut_pieces(parts: Components, height: float) -> Pieces:
         largest = np.concatenate([[False], parts.largest(MAX_COMPONENTS)])
         parts = find_components(largest[parts.labels])
     if not len(parts):
-        return Pieces(np.zeros(parts.labels.shape, np.uint16), np.zeros((0, 4), np.int32), np.zeros(0, np.int32))
+        nothing = np.zeros(parts.labels.shape, np.uint16)
+        return Pieces(nothing, np.zeros((0, 4), np.int32), np.zeros(0, np.int32))
     stroke = stroke_width(parts.ink)
     inked = np.flatnonzero(parts.labels)
     ys, xs = np.divmod(inked, parts.labels.shape[1])
     slant = estimate_slant(xs, ys)
     middle = ys.mean()
     # One component after the other, each in raster order.
-    owner = parts.labels.ravel()[inked] - 1
-    order = np.argsort(owner, kind="stable")
-    inked, xs, ys, owner = inked[order], xs[order], ys[order], owner[order].astype(np.intp)
+    labels_of = parts.labels.ravel()[inked]
+    order = np.argsort(labels_of, kind="stable")
+    inked, xs, ys, owner = inked[order], xs[order], ys[order], labels_of[order].astype(np.intp) - 1
     along = np.rint(xs + slant * (ys - middle)).astype(np.intp)
     within = np.zeros(len(inked), np.intp)  # part of its component that each pixel falls into
     stops = np.cumsum(parts.areas)
@@ -92,7 +93,7 @@ def cut_pieces(parts: Components, height: float) -> Pieces:
 
 @dataclass(frozen=True, slots=True)
 class _Extents:
-    """Pixels of ink of each piece, int (P,), and where it starts and stops, int (3, P): x, y, along the slant."""
+    """Pixels of ink of each piece, int (P,); its first and past-last x, y, place along the slant, (3, P)."""
 
     area: NDArray[np.intp]
     start: NDArray[np.intp]
@@ -110,7 +111,7 @@ def _extents(piece: NDArray[np.intp], places: NDArray[np.intp]) -> _Extents:
 
 
 def _hosts(pieces: _Extents) -> NDArray[np.intp]:
-    """For each piece the larger one it stands over or under, as dots, bars and broken strokes do, or itself."""
+    """For each piece the larger one it stands over or under, as dots and broken strokes do, or itself."""
     count = len(pieces.area)
     area, start, stop = pieces.area, pieces.start[2], pieces.stop[2]
     host = np.arange(count)
@@ -128,14 +129,14 @@ def _hosts(pieces: _Extents) -> NDArray[np.intp]:
 
 
 def _in_order(pieces: _Extents, host: NDArray[np.intp]) -> tuple[NDArray[np.intp], _Extents]:
-    """Joins pieces to their hosts and orders these from left to right by the middle of their ink along the slant.
+    """Joins pieces to their hosts; orders these left to right by the middle of their ink along the slant.
 
     Returns the place in that order of each piece, guests having their host's, and the extents in that order.
     """
     area = np.bincount(host, pieces.area, len(host)).astype(np.intp)
     start, stop = pieces.start.copy(), pieces.stop.copy()
-    np.minimum.at(start, (slice(None), host), pieces.start)
-    np.maximum.at(stop, (slice(None), host), pieces.stop)
+    np.minimum.at(start.T, host, pieces.start.T)
+    np.maximum.at(stop.T, host, pieces.stop.T)
     hosts = np.unique(host)
     order = hosts[np.argsort((start[2] + stop[2])[hosts], kind="stable")]
     rank = np.zeros(len(host), np.intp)
@@ -189,7 +190,7 @@ def make_candidates(
 
 
 def page_boxes(boxes: NDArray[np.float32], to_page: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Upright page rectangles, float32 (N, 4) x, y, width, height, around raster rectangles of the same form."""
+    """Upright page rectangles, float32 (N, 4) x, y, width, height, around raster rectangles given so."""
     x, y, width, height = boxes.T
     corners_x = np.stack([x, x + width, x, x + width])
     corners_y = np.stack([y, y, y + height, y + height])

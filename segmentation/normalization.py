@@ -31,7 +31,7 @@ def normalize_glyph(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def normalize_tight(ink: NDArray[np.uint8], crop: NDArray[np.uint8]) -> None:
-    """Writes what ``normalize_glyph`` returns into ``crop``, for ink that touches all four edges of its array.
+    """Writes what ``normalize_glyph`` returns into ``crop``, for ink that touches all four edges.
 
     The image is shifted by whole pixels, and never so far that ink would leave it.
 

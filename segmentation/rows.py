@@ -18,8 +18,8 @@ ASCENT = 1.6  # height of a row's writing area in heights of its typical letters
 def split_rows(ink: FieldInk) -> Iterator[FieldInk]:
     """Yields each row from top to bottom, with its own writing area.
 
-    Components as high as letters vote for the rows by the middle of their height; every component then goes to
-    the nearest row as a whole, so that descenders and ascenders stay with their letters.
+    Components as high as letters vote for the rows by the middle of their height; every component then goes
+    to the nearest row as a whole, so that descenders and ascenders stay with their letters.
     """
     _, tops, widths, heights = ink.parts.boxes.T.astype(np.float64)
     letters = heights >= MIN_LETTER
@@ -41,7 +41,7 @@ def split_rows(ink: FieldInk) -> Iterator[FieldInk]:
 def _row_levels(
     middles: NDArray[np.float64], weights: NDArray[np.float64], typical: float
 ) -> NDArray[np.float64]:
-    """Peaks of the smoothed histogram of letter middles, about a letter's height apart, from top to bottom."""
+    """Peaks of the smoothed histogram of letter middles, a letter's height apart, from top to bottom."""
     sigma = max(2.0, 0.35 * typical)
     reach = round(3 * sigma)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)

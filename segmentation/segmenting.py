@@ -54,7 +54,7 @@ def segment_page(
 
 
 def ink_threshold(gray: NDArray[np.uint8]) -> float:
-    """The grey value, 0..255, that best parts ink from paper over the whole page (Otsu, on every fourth row)."""
+    """The grey value, 0..255, that best parts ink from paper over the whole page (Otsu, on a sample)."""
     value, _ = cv2.threshold(gray[::4, ::2], 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
     # On a page of only black and white Otsu may return either; between them is where blended pixels part.
     return float(np.clip(value, 64, 208))

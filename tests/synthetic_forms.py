@@ -55,7 +55,7 @@ def draw_form(template: FormTemplate, width: int = RULE) -> NDArray[np.uint8]:
 def placed(
     page: NDArray[np.uint8], angle: float = 0, scale: float = 1, shift: tuple[float, float] = (0, 0)
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The page turned clockwise about its middle by ``angle`` degrees, scaled and shifted, on paper of its size.
+    """The page turned clockwise about its middle by ``angle`` degrees, scaled and shifted, on as much paper.
 
     Returns the scan and the map (2, 3) from pixels of the page to pixels of the scan.
     """

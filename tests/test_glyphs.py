@@ -39,6 +39,16 @@ def rings(count, step, radius=30):
     return image
 
 
+def best_run(pieces, wanted):
+    """How well some run of neighbouring pieces covers the pixels wanted: intersection over union."""
+    best = 0.0
+    for start in range(len(pieces.areas)):
+        for stop in range(start + 1, min(start + LINE_LIMITS.pieces, len(pieces.areas)) + 1):
+            run = (pieces.labels > start) & (pieces.labels <= stop)
+            best = max(best, (run & wanted).sum() / (run | wanted).sum())
+    return best
+
+
 def slanted(image, shear):
     """The image with its upper part moved to the right by ``shear`` pixels a row."""
     height, width = image.shape
@@ -74,10 +84,8 @@ def test_touching_rings_are_cut_at_the_neck():
     neck = 40 + 32
     edges = pieces.boxes[:, 0] + pieces.boxes[:, 2]
     assert np.abs(edges - neck).min() <= 4
-    for ring in (1, 2):  # and some run of pieces is the ring
-        own = {int(p) for p in np.unique(pieces.labels[owner == ring])}
-        run = np.isin(pieces.labels, [p for p in own if (owner[pieces.labels == p] == ring).mean() > 0.5])
-        assert (run & (owner == ring)).sum() / (run | (owner == ring)).sum() > 0.9
+    for ring in (1, 2):
+        assert best_run(pieces, owner == ring) > 0.9
 
 
 @pytest.mark.parametrize("shear", [0.3, 0.5, -0.4])
@@ -128,9 +136,24 @@ def test_a_broken_stem_is_one_piece():
     assert len(cut(image).areas) == 1
 
 
-def test_one_long_stroke_gets_no_more_cuts_than_there_may_be():
-    pieces = cut((rings(12, 64) > 0).astype(np.uint8))
-    assert 1 < len(pieces.areas) <= MAX_CUTS + 1
+def test_every_character_of_a_long_chain_is_some_run_of_pieces():
+    owner = row(700)
+    for index in range(6):  # 0 and 1 in turns, each touching the next
+        cv2.circle(owner, (45 + 100 * index, 60), 30, 2 * index + 1, 7)
+        cv2.rectangle(owner, (78 + 100 * index, 28), (84 + 100 * index, 92), 2 * index + 2, -1)
+        cv2.rectangle(owner, (85 + 100 * index, 57), (112 + 100 * index, 61), 2 * index + 2, -1)
+    image = (owner > 0).astype(np.uint8)
+    assert len(find_components(image)) == 1
+    pieces = cut(image)
+    for character in range(1, 13):
+        assert best_run(pieces, owner == character) > 0.75
+
+
+def test_a_stroke_of_any_length_gets_a_bounded_number_of_cuts():
+    saw = np.zeros((120, 4000), np.uint8)
+    saw[55:60] = 1
+    saw[20:100, ::12] = saw[20:100, 1::12] = 1
+    assert 1 < len(cut(saw).areas) <= MAX_CUTS + 1
 
 
 def test_find_cuts_of_a_stroke_too_narrow_to_cut():

@@ -1,0 +1,102 @@
+"""Rows composed of known characters: the truth that goes with each candidate."""
+
+import cv2
+import numpy as np
+import pytest
+
+from segmentation.composition import UNCERTAIN, WRONG_CUT, LineHabits, compose_line
+
+CAPITAL = 60
+PLAIN = LineHabits(gap=0.3, gap_spread=0.0, drift=0.0, size_spread=0.0)
+
+
+def digit(text):
+    """One character as high as a capital."""
+    ink = np.zeros((120, 120), np.uint8)
+    cv2.putText(ink, text, (30, 90), 0, 2, 255, 4)
+    ys, xs = np.nonzero(ink)
+    tight = ink[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+    return cv2.resize(tight, (round(tight.shape[1] * CAPITAL / tight.shape[0]), CAPITAL))
+
+
+def compose(text, habits=PLAIN, seed=0):
+    inks = [digit(letter) for letter in text]
+    return compose_line(inks, [(0.0, 1.0)] * len(inks), CAPITAL, habits, np.random.default_rng(seed))
+
+
+def test_each_character_is_there_in_its_order():
+    line = compose("2057")
+    assert line.ink.shape == line.owner.shape
+    np.testing.assert_array_equal(line.ink, line.owner > 0)
+    lefts = [np.nonzero(line.owner == index)[1].min() for index in (1, 2, 3, 4)]
+    assert lefts == sorted(lefts)
+    assert line.owner.max() == 4
+
+
+def test_every_character_of_a_loose_row_is_found_among_the_candidates():
+    lattice, truth = compose("2057").candidates()
+    assert len(truth) == len(lattice.starts) == len(lattice.crops)
+    assert set(truth[truth >= 0].tolist()) == {0, 1, 2, 3}
+
+
+def test_two_characters_in_one_candidate_are_a_wrong_cut():
+    lattice, truth = compose("11").candidates()
+    pair = (lattice.starts == 0) & (lattice.stops == lattice.piece_count)
+    assert truth[pair].tolist() == [WRONG_CUT]
+
+
+def test_a_piece_of_a_character_is_a_wrong_cut():
+    lattice, truth = compose("08888").candidates()
+    parts = (lattice.stops - lattice.starts) == 1
+    for start, verdict in zip(lattice.starts[parts], truth[parts], strict=True):
+        share = lattice.piece_ink[start] / lattice.piece_ink.max()
+        if share < 0.3:
+            assert verdict in (WRONG_CUT, UNCERTAIN)
+
+
+def test_touching_characters_are_mostly_still_found():
+    found = 0
+    for seed in range(8):
+        _, truth = compose("38402957", LineHabits(gap=-0.02, gap_spread=0.03, drift=0.02), seed).candidates()
+        found += len(set(truth[truth >= 0].tolist()))
+    assert found >= 0.65 * 8 * 8
+
+
+@pytest.mark.parametrize("level", [0.97, 1.0, 1.1])
+def test_a_printed_rule_is_taken_out_and_the_characters_stay(level):
+    line = compose("2057", LineHabits(gap=0.3, gap_spread=0, drift=0, rule=5, rule_level=level))
+    assert (line.ink & (line.owner > 0)).sum() >= 0.85 * (line.owner > 0).sum()
+    assert (line.ink & (line.owner == 0)).sum() <= 0.05 * (line.owner > 0).sum()
+    _, truth = line.candidates()
+    assert len(set(truth[truth >= 0].tolist())) >= 3
+
+
+def test_the_writing_area_holds_the_row():
+    line = compose("2057")
+    ys, xs = np.nonzero(line.ink)
+    assert line.area.x <= xs.min()
+    assert xs.max() <= line.area.right
+    assert line.area.y <= ys.min()
+    assert ys.max() <= line.area.bottom
+
+
+def test_a_descender_hangs_below_the_line():
+    inks = [digit("1"), digit("9")]
+    line = compose_line(inks, [(0, 1), (0.4, 1.4)], CAPITAL, PLAIN, np.random.default_rng(0))
+    first, second = (np.nonzero(line.owner == index)[0] for index in (1, 2))
+    assert second.min() - first.min() == pytest.approx(0.4 * CAPITAL, abs=2)
+
+
+def test_the_same_chance_gives_the_same_row():
+    habits = LineHabits(rule=5)
+    one, other = compose("2057", habits, 3), compose("2057", habits, 3)
+    np.testing.assert_array_equal(one.ink, other.ink)
+    assert not np.array_equal(one.owner, compose("2057", habits, 4).owner)
+
+
+def test_a_row_of_nothing_has_no_candidates():
+    line = compose_line([], [], CAPITAL, PLAIN, np.random.default_rng(0))
+    lattice, truth = line.candidates()
+    assert len(truth) == lattice.piece_count == 0
+    empty = compose_line([np.zeros((20, 20), np.uint8)], [(0, 1)], CAPITAL, PLAIN, np.random.default_rng(0))
+    assert len(empty.candidates()[1]) == 0
