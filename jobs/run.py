@@ -33,12 +33,14 @@ from pipeline.writing import (
     table_folder,
     temporary_folder,
 )
-from segmentation.templates import FormTemplate, TemplateError, load_template
+from segmentation.choosing import load_templates
+from segmentation.templates import FormTemplate, TemplateError
 
 PASSES_FLAGS_ON = True
 EPILOG = """examples:
   formscribe run --input scans --output out --template hsf
   formscribe run --input 'scans/*.png' 'more/*.tif' --output out --template my_form.toml
+  formscribe run --input scans --output out --template my_form.toml hsf
   formscribe run --input scans --output out --template hsf --direct_num_workers=4 \\
       --direct_running_mode=multi_processing
   formscribe run --input gs://bucket/scans/ --output gs://bucket/out --template hsf \\
@@ -62,7 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", required=True, metavar="OUT", help="folder for the tables; earlier runs in it are kept"
     )
     parser.add_argument(
-        "--template", required=True, metavar="FORM", help="name of a shipped form (hsf) or a TOML file"
+        "--template",
+        nargs="+",
+        required=True,
+        metavar="FORM",
+        help="name of a shipped form (hsf), a TOML file, or a folder of them; of several each page goes to "
+        "the one that fits it best",
     )
     parser.add_argument(
         "--min_confidence",
@@ -105,13 +112,14 @@ def job_options(args: argparse.Namespace) -> JobOptions:
     Raises:
         CommandError: a value is out of range, or the template or the model cannot be used.
     """
-    template = _load_template(args.template)
+    templates = read_templates(args.template)
     model_path = os.path.abspath(args.model) if args.model and is_local(args.model) else args.model
     try:
         return JobOptions(
             inputs=tuple(absolute(name) for name in args.input),
             output=absolute(args.output),
-            template=template,
+            template=templates[0],
+            more_templates=templates[1:],
             model_path=model_path,
             model_sha256=_model_sha256(model_path, args.verbose),
             min_confidence=args.min_confidence,
@@ -123,9 +131,14 @@ def job_options(args: argparse.Namespace) -> JobOptions:
         raise CommandError(ExitCode.USAGE, str(error)) from None
 
 
-def _load_template(name: str) -> FormTemplate:
+def read_templates(names: Sequence[str]) -> tuple[FormTemplate, ...]:
+    """The forms named on the command line.
+
+    Raises:
+        CommandError: one of them cannot be used.
+    """
     try:
-        return load_template(name)
+        return load_templates(names)
     except (TemplateError, OSError) as error:
         raise CommandError(ExitCode.BAD_TEMPLATE, str(error)) from None
 

@@ -33,6 +33,7 @@ class JobOptions:
         inputs: files, patterns or folders; see ``pipeline.matching``.
         output: the folder for results, local or of a remote file system.
         template: the form.
+        more_templates: other forms that a page may be; it is read as the one that fits it best.
         model_path: an exported model, or None for the one that ships; workers must be able to read it.
         model_sha256: hash of its bytes, for the record.
         min_confidence: a field read with less goes to review, 0..1.
@@ -54,6 +55,7 @@ class JobOptions:
     started: str = field(default_factory=utc_now)
     version: str = "unknown"
     progress_file: str | None = None
+    more_templates: tuple[FormTemplate, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the option that is out of range."""
@@ -68,12 +70,21 @@ class JobOptions:
         if not _RUN_ID.fullmatch(self.run_id):
             raise ValueError(f"--run_id: {self.run_id!r} has other characters than letters, digits and . _ -")
 
+    @property
+    def templates(self) -> tuple[FormTemplate, ...]:
+        """All forms that a page may be."""
+        return (self.template, *self.more_templates)
+
+    def template_named(self, name: str) -> FormTemplate:
+        """The form of that name; of a page that names none, the first."""
+        return next((template for template in self.templates if template.name == name), self.template)
+
     def record(self) -> dict[str, Any]:
         """The options as ``_runs/ID.json`` keeps them."""
         return {
             "inputs": list(self.inputs),
             "output": self.output,
-            "template": self.template.name,
+            "template": ", ".join(template.name for template in self.templates),
             "model": self.model_path or "shipped",
             "min_confidence": self.min_confidence,
             "max_pixels": self.max_pixels,

@@ -137,7 +137,8 @@ def page_rows(
     start = time.perf_counter()
     fields: list[Row] = []
     characters: list[Row] = []
-    specs = {spec.name: (i, spec) for i, spec in enumerate(options.template.fields)}
+    template = options.template_named(page.segmented.template)
+    specs = {spec.name: (i, spec) for i, spec in enumerate(template.fields)}
     at = 0
     for found in page.segmented.fields:
         ordinal, spec = specs[found.name]
@@ -241,12 +242,13 @@ def _form_row(
 ) -> Row:
     statuses = Counter(row["status"] for row in fields)
     found = page.segmented.registration
+    template = options.template_named(page.segmented.template)
     return {
         **page.key._asdict(),
         "sha256": page.sha256,
         "status": REVIEW if statuses[REVIEW] else ACCEPTED,
-        "template": options.template.name,
-        "template_sha256": options.template.sha256,
+        "template": template.name,
+        "template_sha256": template.sha256,
         "model_sha256": options.model_sha256,
         "transform": [float(v) for v in np.ravel(found.matrix)],
         "residual_px": float(found.residual),

@@ -63,10 +63,19 @@ def real_stages(options: JobOptions) -> Stages:
 
     return Stages(
         open_document=partial(_open_document, max_pixels=options.max_pixels),
-        segment_page=segment_page,
+        segment_page=partial(_segment_best, options.templates) if options.more_templates else segment_page,
         load_classifier=partial(load_classifier, options.model_path, threads=1),
         decode=decode,
     )
+
+
+def _segment_best(
+    templates: tuple[FormTemplate, ...], gray: NDArray[np.uint8], template: FormTemplate
+) -> SegmentedPage:
+    """In the place of ``segment_page``: the form is one of several, not only the first."""
+    from segmentation.choosing import segment_best
+
+    return segment_best(gray, templates)
 
 
 def _open_document(data: bytes, max_pixels: int) -> OpenedDocument:
