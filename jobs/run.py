@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ from jobs.beam_flags import beam_options
 from jobs.cli import stderr_hidden, version
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.progress import ProgressDisplay
-from model.classifier import ClassifierError, load_classifier
+from model.calibration import Calibration, CalibrationError, acceptance_threshold
+from model.classifier import ClassifierError, load_classifier, model_card
 from pipeline.build import build
 from pipeline.matching import absolute, is_local, match_files
 from pipeline.options import MAX_PIXELS, MIN_CONFIDENCE, JobOptions, new_run_id
@@ -71,12 +73,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="name of a shipped form (hsf), a TOML file, or a folder of them; of several each page goes to "
         "the one that fits it best",
     )
-    parser.add_argument(
+    accepted = parser.add_mutually_exclusive_group()
+    accepted.add_argument(
         "--min_confidence",
         type=float,
         default=MIN_CONFIDENCE,
         metavar="P",
         help="a field read with less goes to review, 0 to 1 (default: %(default)s)",
+    )
+    accepted.add_argument(
+        "--max_error_rate",
+        type=float,
+        metavar="P",
+        help="instead: of the accepted fields this share may be wrong, 0 to 1, as the calibration of the model "
+        "expects; it knows composed rows, so check a sample of your own forms",
     )
     parser.add_argument("--model", metavar="FILE", help="an exported model (default: the one that ships)")
     parser.add_argument(
@@ -123,12 +133,36 @@ def job_options(args: argparse.Namespace) -> JobOptions:
             model_path=model_path,
             model_sha256=_model_sha256(model_path, args.verbose),
             min_confidence=args.min_confidence,
+            max_error_rate=args.max_error_rate,
+            thresholds=acceptance_thresholds(args.max_error_rate, templates, model_path),
             max_pixels=args.max_pixels,
             run_id=args.run_id or new_run_id(),
             version=version(),
         )
     except ValueError as error:
         raise CommandError(ExitCode.USAGE, str(error)) from None
+
+
+def acceptance_thresholds(
+    rate: float | None, templates: Sequence[FormTemplate], model_path: str | None
+) -> dict[str, float]:
+    """The least confidence for each charset of the forms that keeps an error rate; none without a rate.
+
+    Raises:
+        CommandError: the model's card does not tell.
+    """
+    if rate is None or not 0 <= rate <= 1:  # the latter is told by JobOptions
+        return {}
+    fields = [field for template in templates for field in template.fields]
+    charsets = sorted({field.charset for field in fields if field.layout in ("line", "comb")})
+    try:
+        card = model_card(model_path)
+        thresholds = {charset: acceptance_threshold(card, charset, rate) for charset in charsets}
+    except (ClassifierError, CalibrationError) as error:
+        raise CommandError(ExitCode.BAD_MODEL, f"--max_error_rate: {error}") from None
+    for charset in (name for name, threshold in thresholds.items() if threshold > 1):
+        print(f"--max_error_rate {rate}: not reached by {charset} fields; all go to review.", file=sys.stderr)
+    return thresholds
 
 
 def read_templates(names: Sequence[str]) -> tuple[FormTemplate, ...]:
@@ -151,8 +185,9 @@ def _model_sha256(path: str | None, verbose: bool) -> str:
 def model_sha256(path: str | None) -> str:
     """Hash of a model that has been loaded once, so that a bad one is told before the job starts."""
     try:
+        Calibration.of_card(model_card(path))
         return load_classifier(path).sha256
-    except (ClassifierError, OSError) as error:
+    except (ClassifierError, CalibrationError, OSError) as error:
         raise CommandError(ExitCode.BAD_MODEL, f"--model: {error}") from None
 
 

@@ -1,8 +1,10 @@
 """What a job is asked to do, checked once at the start and carried to the workers."""
 
 import hashlib
+import math
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +39,9 @@ class JobOptions:
         model_path: an exported model, or None for the one that ships; workers must be able to read it.
         model_sha256: hash of its bytes, for the record.
         min_confidence: a field read with less goes to review, 0..1.
+        max_error_rate: what share of the accepted fields may be wrong, or None; for the record.
+        thresholds: by charset, what stands instead of ``min_confidence`` to keep that rate; infinity sends
+            all such fields to review.
         max_pixels: a page with more is a failure, before it is decoded.
         run_id: names the run in the output.
         started: when, as ISO 8601 in UTC.
@@ -50,6 +55,8 @@ class JobOptions:
     model_path: str | None = None
     model_sha256: str = ""
     min_confidence: float = MIN_CONFIDENCE
+    max_error_rate: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     max_pixels: int = MAX_PIXELS
     run_id: str = field(default_factory=new_run_id)
     started: str = field(default_factory=utc_now)
@@ -65,6 +72,8 @@ class JobOptions:
             raise ValueError("--output: name a folder.")
         if not 0 <= self.min_confidence <= 1:
             raise ValueError(f"--min_confidence: {self.min_confidence} is not between 0 and 1.")
+        if self.max_error_rate is not None and not 0 <= self.max_error_rate <= 1:
+            raise ValueError(f"--max_error_rate: {self.max_error_rate} is not between 0 and 1.")
         if self.max_pixels < 1:
             raise ValueError(f"--max_pixels: {self.max_pixels} is not a positive number.")
         if not _RUN_ID.fullmatch(self.run_id):
@@ -79,6 +88,10 @@ class JobOptions:
         """The form of that name; of a page that names none, the first."""
         return next((template for template in self.templates if template.name == name), self.template)
 
+    def threshold(self, charset: str) -> float:
+        """The least confidence at which a field of a charset is accepted."""
+        return self.thresholds.get(charset, self.min_confidence)
+
     def record(self) -> dict[str, Any]:
         """The options as ``_runs/ID.json`` keeps them."""
         return {
@@ -87,6 +100,8 @@ class JobOptions:
             "template": ", ".join(template.name for template in self.templates),
             "model": self.model_path or "shipped",
             "min_confidence": self.min_confidence,
+            "max_error_rate": self.max_error_rate,
+            "thresholds": {k: v if math.isfinite(v) else None for k, v in self.thresholds.items()},
             "max_pixels": self.max_pixels,
         }
 

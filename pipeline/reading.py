@@ -148,7 +148,7 @@ def page_rows(
             reading.readings.append(decode(lattice_of(line, log_probs[at:stop]), _constraint(spec)))
             reading.lines.append(line)
             at = stop
-        fields.append(_field_row(page.key, ordinal, found, reading, options.min_confidence))
+        fields.append(_field_row(page.key, ordinal, found, reading, options.threshold(spec.charset)))
         characters.extend(_character_rows(page.key, reading))
     times = {**page.milliseconds, "read": _since(start)}
     return PageRows(_form_row(page, fields, len(characters), times, options), fields, characters)

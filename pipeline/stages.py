@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classifier import Classifier, load_classifier
+from model.calibration import Calibration
+from model.classifier import Classifier, load_classifier, model_card
 from model.decoding import Constraint, Lattice, Reading
 from pipeline.options import JobOptions
 from segmentation.page import SegmentedPage
@@ -57,15 +58,19 @@ class Stages:
 
 
 def real_stages(options: JobOptions) -> Stages:
-    """The stages that read real pages."""
-    from model.decoding import decode
+    """The stages that read real pages.
+
+    Raises:
+        ClassifierError: the model cannot be read.
+        CalibrationError: its card cannot be used.
+    """
     from segmentation.segmenting import segment_page
 
     return Stages(
         open_document=partial(_open_document, max_pixels=options.max_pixels),
         segment_page=partial(_segment_best, options.templates) if options.more_templates else segment_page,
         load_classifier=partial(load_classifier, options.model_path, threads=1),
-        decode=decode,
+        decode=partial(_decode, calibration=Calibration.of_card(model_card(options.model_path))),
     )
 
 
@@ -76,6 +81,12 @@ def _segment_best(
     from segmentation.choosing import segment_best
 
     return segment_best(gray, templates)
+
+
+def _decode(lattice: Lattice, constraint: Constraint, calibration: Calibration) -> Reading:
+    from model.constraints import read_row
+
+    return calibration.apply(read_row(lattice, constraint), constraint.charset)
 
 
 def _open_document(data: bytes, max_pixels: int) -> OpenedDocument:
