@@ -85,8 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max_error_rate",
         type=float,
         metavar="P",
-        help="instead: of the accepted fields this share may be wrong, 0 to 1, as the calibration of the model "
-        "expects; it knows composed rows, so check a sample of your own forms",
+        help="instead: of the accepted fields this share may be wrong, 0 to 1, as the calibration of the "
+        "model expects; it knows composed rows, so check a sample of your own forms",
     )
     parser.add_argument("--model", metavar="FILE", help="an exported model (default: the one that ships)")
     parser.add_argument(
