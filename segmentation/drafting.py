@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.printed_boxes import PrintedBox, PrintedPage, cell_dividers, find_boxes, straighten
+from segmentation.printed_boxes import PrintedBox, cell_dividers, find_boxes
+from segmentation.printed_lines import PrintedPage, straighten
 from segmentation.registration import FRAME_INSET
 from segmentation.templates import LAYOUTS, Box
 
