@@ -129,7 +129,7 @@ def training_options(args: argparse.Namespace, default: "TrainingOptions") -> "T
 
 def _train_recipe(args: argparse.Namespace) -> None:
     from model.epochs import BackgroundEpochs
-    from model.training import AVERAGED, TrainingOptions, load_network, train
+    from model.training import AVERAGED, TrainingOptions, epochs_done, load_network, train
 
     if args.data is None:
         raise AbsentError("the recipe needs its data sets: --data FOLDER, or set FORMSCRIBE_DATA")
@@ -138,7 +138,8 @@ def _train_recipe(args: argparse.Namespace) -> None:
     plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, args.harvested)
     options = training_options(args, TrainingOptions())
     if args.export_only:
-        network, card = load_network(args.out / AVERAGED), recipe_card(plan, options)
+        network = load_network(args.out / AVERAGED)
+        card = recipe_card(plan, options) | {"epochs_trained": epochs_done(args.out)}
         export_and_score(network, sets, args.out, card, scoring.CALIBRATED_ON)
         return
     cv2.setNumThreads(1)

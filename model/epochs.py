@@ -1,7 +1,9 @@
 """Freshly augmented epochs, made in another process while the network trains on the last one."""
 
+import contextlib
 import multiprocessing
 import os
+import queue
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 Epoch = tuple[NDArray[np.uint8], NDArray[np.int16]]
 _NICE = 5
+_LOOK_AFTER_S = 5.0
 
 
 class EpochSource(Protocol):
@@ -72,6 +75,15 @@ class BackgroundEpochs:
         return result
 
 
+def _next_wanted(wanted: "multiprocessing.Queue[int]") -> int | None:
+    """The next number asked for; None once the process that asks is gone, however it ended."""
+    asking = os.getppid()
+    while os.getppid() == asking:
+        with contextlib.suppress(queue.Empty):
+            return wanted.get(timeout=_LOOK_AFTER_S)
+    return None
+
+
 def _make_epochs(
     open_source: Callable[[], EpochSource],
     folder: Path,
@@ -82,8 +94,7 @@ def _make_epochs(
     cv2.setNumThreads(1)
     try:
         source = open_source()
-        while True:
-            epoch = wanted.get()
+        while (epoch := _next_wanted(wanted)) is not None:
             images, labels = source.make(epoch)
             path = folder / f"epoch-{epoch}.npz"
             np.savez(path, images=images, labels=labels)

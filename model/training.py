@@ -266,6 +266,12 @@ def _save_state(state: TrainingState, options: TrainingOptions, out: Path) -> No
     (out / STATE).write_text(text, "utf-8")
 
 
+def epochs_done(out: Path) -> int:
+    """How many epochs the run in a folder has finished; 0 if there is none."""
+    state = out / STATE
+    return int(json.loads(state.read_text("utf-8"))["epoch"]) if state.is_file() else 0
+
+
 def _load_checkpoint(out: Path) -> tuple[Any, TrainingState]:
     import keras
 

@@ -1,7 +1,6 @@
 """Training on crops that are easy to tell apart, with a tiny network; needs TensorFlow."""
 
 import importlib.util
-import json
 import os
 
 import numpy as np
@@ -10,7 +9,14 @@ import pytest
 from model.alphabets import CLASS_COUNT
 from model.epochs import BackgroundEpochs
 from model.network import NetworkShape, build_network
-from model.training import STATE, TrainingError, TrainingOptions, learning_rate, load_network, train
+from model.training import (
+    TrainingError,
+    TrainingOptions,
+    epochs_done,
+    learning_rate,
+    load_network,
+    train,
+)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 needs_tensorflow = pytest.mark.skipif(
@@ -120,7 +126,7 @@ def test_goes_on_where_it_stopped(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train(broken, accuracy, tmp_path, OPTIONS, network=TINY, report=quiet)
-    assert json.loads((tmp_path / STATE).read_text())["epoch"] == 4
+    assert epochs_done(tmp_path) == 4
     _, history = train(counted, accuracy, tmp_path, OPTIONS, resume=True, report=quiet)
     assert seen == [4]
     assert len(history) == 5
