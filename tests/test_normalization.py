@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segmentation.normalization import LONGEST_SIDE, SIZE, normalize_glyph, normalize_tight
+from segmentation.normalization import SIZE, normalize_glyph, normalize_tight
 
 
 def extent(crop):
@@ -31,7 +31,7 @@ def test_the_longest_side_is_20_and_the_mass_in_the_middle(text, size):
     crop = normalize_glyph(letter(text, size))
     assert crop.shape == (SIZE, SIZE)
     assert crop.dtype == np.uint8
-    assert max(extent(crop)) == LONGEST_SIDE
+    assert max(extent(crop)) == 20
     assert center(crop) == pytest.approx((13.5, 13.5), abs=1)
     assert crop.max() > 200
 
@@ -81,8 +81,8 @@ def test_no_ink_is_an_empty_crop(shape):
 @pytest.mark.parametrize("width", [1, 3, 5, 20, 28, 300])
 def test_full_rectangles_of_any_size(width, height):
     crop = normalize_glyph(np.full((height, width), 255, np.uint8))
-    assert max(extent(crop)) == LONGEST_SIDE
-    assert min(extent(crop)) == max(1, round(LONGEST_SIDE * min(width, height) / max(width, height)))
+    assert max(extent(crop)) == 20
+    assert min(extent(crop)) == max(1, round(20 * min(width, height) / max(width, height)))
     assert center(crop) == pytest.approx((13.5, 13.5), abs=0.6)
 
 

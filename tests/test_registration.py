@@ -140,6 +140,11 @@ def test_a_form_of_one_field():
     assert_found(scan, true, template, within=4.0)
 
 
+def test_half_of_a_form_of_two_fields_is_not_enough():
+    template = make_template([(200, 300, 600, 120), (200, 700, 400, 90)])
+    assert_not_found(draw_form(make_template([(200, 300, 600, 120)])), template)
+
+
 def test_one_box_is_no_form_of_eight():
     assert_not_found(draw_form(make_template([(200, 300, 600, 120)])))
 
