@@ -23,7 +23,7 @@ Fields composed of characters that no shipped model was trained on tell how well
 _OF_FORMS = ("truth", "run", "worst")
 _OF_DATASETS = ("split", "download", "charset", "confusion")
 _OF_COMPOSED = ("lines", "seed", "pictures")
-_OF_OTHERS = {
+_OF_OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
     "OUT": {"--dataset": (*_OF_DATASETS, "model"), "--composed": _OF_COMPOSED},
     "--dataset": {"OUT": _OF_FORMS, "--composed": _OF_COMPOSED},
     "--composed": {"OUT": _OF_FORMS, "--dataset": _OF_DATASETS},

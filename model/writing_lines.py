@@ -78,8 +78,8 @@ def _find_lines(
     middle = np.searchsorted(np.cumsum(trust[order]), trust.sum() / 2)
     usual = max(float((bottom - top)[order[min(int(middle), len(order) - 1)]]), 1e-3)
     level = float(np.average(bottom, weights=trust))
-    heights, bases = np.meshgrid(usual * _HEIGHT_STEPS, level + usual * _BASE_STEPS)
-    heights, bases = heights.ravel(), bases.ravel()
+    grid = np.meshgrid(usual * _HEIGHT_STEPS, level + usual * _BASE_STEPS)
+    heights, bases = grid[0].ravel(), grid[1].ravel()
     fits = _fits(top, bottom, bases, heights, kinds, spread)
     likelihood = np.log((fits * of_kind).sum(axis=2)) @ trust
     best = int(np.argmax(likelihood))
