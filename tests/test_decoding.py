@@ -199,7 +199,7 @@ class TestSegmentation:
     def test_width_counts_against_the_pitch_that_the_length_gives(self) -> None:
         pieces = [(i * 0.5, 0.2, i * 0.5 + 0.5, 0.7) for i in range(4)]
         row = lattice(pieces, {(0, 1): {"4": 0.9}, (0, 2): {"4": 0.9}})
-        narrow, wide = score_lattice(row, digits(4), DecodingOptions()).cuts
+        narrow, wide = score_lattice(row, digits(4), DecodingOptions(width_tolerance=0.35)).cuts
         assert narrow == pytest.approx(np.log(0.9), abs=1e-4)
         assert wide == pytest.approx(2 * np.log(0.9) - 0.5 * (np.log(2) / 0.35) ** 2, abs=1e-3)
         assert score_lattice(row, digits(2), DecodingOptions()).cuts[1] == pytest.approx(
