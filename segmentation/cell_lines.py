@@ -17,6 +17,7 @@ REACH = 14  # pixels at 300 dpi that a cell line may lie off its place, before t
 SETTLE = 6  # the same when it is known
 STRAY = 0.02  # share of a line's ink that a pixel off its place must be made up for
 TWIN = 14  # pixels between the middles of two lines that are one cell line
+MIN_COVERAGE = 0.12  # inked share of three columns together: a hair line in a rough scan is mere dashes
 MIN_LINE = 0.5  # inked share of a column that may be a cell line
 
 
@@ -54,7 +55,7 @@ def remove_cell_lines(
     middles, widths, found = places.copy(), np.zeros(len(places)), np.zeros(len(places), bool)
     for index, (middle, apart) in enumerate(_twins(share, places)):
         band = _filled(turned, middle, apart)
-        removed = remove_rule(band, cleaned.T, middle, frame.top, frame.bottom, 3)
+        removed = remove_rule(band, cleaned.T, middle, frame.top, frame.bottom, 3, MIN_COVERAGE)
         if removed is not None:
             (middles[index], widths[index]), found[index] = removed, True
     lines = CellLines(middles, widths, found)

@@ -11,7 +11,8 @@ from segmentation.fields import FieldInk
 from segmentation.glyphs import CandidateLimits, Pieces, make_candidates
 from segmentation.page import GlyphLine
 
-MIN_WRITING = 0.12  # height or width of the largest stroke in a cell that is not empty, in heights of the row
+MIN_WRITING = 0.16  # longer side of the largest stroke in a cell that is not empty, in heights of the row
+DUST = 0.08  # longer side of what is no part of any character, in heights of the row
 GROWN = 1.1  # width, in cells, from which one stroke may be two characters
 SHARE = 0.15  # of the ink of such a stroke that lies in a cell, at least, if it is cut
 CELL_LIMITS = CandidateLimits(pieces=1, width=float("inf"))
@@ -34,6 +35,8 @@ def comb_line(ink: FieldInk) -> GlyphLine | None:
 
 def cell_pieces(ink: FieldInk) -> tuple[Pieces, NDArray[np.int16]]:
     """The ink of each cell that is not empty as one piece, and the cells, int16 (P,) from 0, increasing."""
+    sides = ink.parts.boxes[:, 2:].max(axis=1, initial=0)
+    ink = ink.only(sides >= DUST * ink.area.height)
     edges = ink.area.x + ink.cell_edges
     labels = ink.parts.labels
     ys, xs = np.nonzero(labels)
@@ -46,7 +49,8 @@ def cell_pieces(ink: FieldInk) -> tuple[Pieces, NDArray[np.int16]]:
     for index in np.flatnonzero(_grown_together(ink, spread, edges)):
         mine = owner == index
         cell[mine] = _kept_cells(spread[index])[under[mine]]
-    return _pieces(xs, ys, cell, labels.shape, MIN_WRITING * ink.area.height)
+    written = ink.parts.boxes[:, 2:].max(axis=1, initial=0) >= MIN_WRITING * ink.area.height
+    return _pieces(xs, ys, cell, np.unique(cell[written[owner]]), labels.shape)
 
 
 def _grown_together(ink: FieldInk, spread: NDArray[np.intp], edges: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -65,20 +69,19 @@ def _kept_cells(spread: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _pieces(
-    xs: NDArray[np.intp], ys: NDArray[np.intp], cell: NDArray[np.intp], shape: tuple[int, ...], least: float
+    xs: NDArray[np.intp],
+    ys: NDArray[np.intp],
+    cell: NDArray[np.intp],
+    cells: NDArray[np.intp],
+    shape: tuple[int, ...],
 ) -> tuple[Pieces, NDArray[np.int16]]:
-    """One piece for each cell whose ink is at least ``least`` pixels wide or high."""
+    """All ink of each of ``cells`` as one piece, given the pixels of all cells."""
     labels = np.zeros(shape, np.uint16)
-    boxes, areas, cells = [], [], []
-    for index in np.unique(cell):
+    boxes, areas = [], []
+    for place, index in enumerate(cells, start=1):
         x, y = xs[cell == index], ys[cell == index]
-        box = (x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1)
-        if max(box[2:]) >= least:
-            cells.append(index)
-            boxes.append(box)
-            areas.append(len(x))
-            labels[y, x] = len(cells)
-    return (
-        Pieces(labels, np.array(boxes, np.int32).reshape(-1, 4), np.array(areas, np.int32)),
-        np.array(cells, np.int16),
-    )
+        boxes.append((x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1))
+        areas.append(len(x))
+        labels[y, x] = place
+    pieces = Pieces(labels, np.array(boxes, np.int32).reshape(-1, 4), np.array(areas, np.int32))
+    return pieces, cells.astype(np.int16)

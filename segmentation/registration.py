@@ -1,12 +1,13 @@
-"""Where the form lies on a page: printed rules are found, matched to the template, and an affine map is fitted.
+"""Where the form lies on a page: printed rules are found, matched to the template, an affine map fitted.
 
 Long straight runs of ink are found at half the template's resolution. Their slopes give the skew; a vote over
-scale and shift, one axis at a time, gives a first map; a few rounds of matching and robust least squares refine
-it. Rules may be broken or missing, and text or a black page edge adds false ones: only what agrees counts.
+scale and shift, one axis at a time, gives a first map; a few rounds of matching and robust least squares
+refine it. Rules may be broken or missing, and text or a black page edge adds false ones: only what agrees
+counts.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -30,8 +31,10 @@ STIFFNESS = 300.0  # of the map where few rules hold it: as so many pixels of ru
 TOLERANCES = (14.0, 8.0, 5.0, 4.0, 3.0)  # pixels at WORK_DPI, one matching round each
 MIN_MATCHED = 0.5
 FEW_RULES = 6  # a form needs these even if they are more than half, or all it has: four rules are on any page
+UPRIGHT_BONUS = 0.15  # share of the rules by which a turned page must match better than one that is not
+LONGEST = 1.5  # length of a found rule, at most, in lengths of the longest of the form
 SURE = 0.9  # share of rules found that ends the search; with less it may be seen upside down
-MIN_AGREEMENT = 0.45  # share of rules found times share of their ends in place: a dense table has rules anywhere
+MIN_AGREEMENT = 0.45  # share of rules found times share of their ends in place: a table has rules anywhere
 END_REACH = 8.0  # pixels at WORK_DPI that the end of a rule may lie off
 MAX_ENLARGED = 4.0  # a page of less than WORK_DPI / 4 shows no rules
 MAX_STRETCH = 2.0  # height to width of a page, against the template's: beyond, it is no scan of it
@@ -97,7 +100,7 @@ class Rules:
     @property
     def slope(self) -> float:
         """The common slope, across over along: the median over the length of all rules."""
-        along, across = (0, 1) if self.horizontal else (1, 0)
+        across = 1 if self.horizontal else 0
         lengths = self.lengths
         if not lengths.sum():
             return 0.0
@@ -108,7 +111,7 @@ class Rules:
 
 
 class RuleFinder:
-    """The rules of one page, found once for each scale and kept: for several forms, or several turns of the page."""
+    """The rules of one page, found once for each scale and kept: for several forms, or turns of the page."""
 
     def __init__(self, gray: NDArray[np.uint8]) -> None:
         """Finds nothing yet; ``gray`` is uint8 (H, W), 0 = black."""
@@ -159,13 +162,19 @@ def register_rules(
     if count == 0:
         raise RegistrationError("no_landmarks", f"template {template.name!r} has no framed field to find")
     found = _orientations(finder, template, targets, quarter_turns)
-    best = max(found, key=lambda fit: (fit.matched, -fit.residual), default=None)
+    # A form of a single strip fits as well upside down: then the page is taken to lie as pages do.
+    best = max(
+        found,
+        key=lambda fit: (fit.matched - (abs(fit.skew) > 45) * UPRIGHT_BONUS * count, -fit.residual),
+        default=None,
+    )
     needed = max(MIN_MATCHED * count, min(count, FEW_RULES))
     if best is None or best.matched < needed:
         seen = best.matched if best else 0
         raise RegistrationError(
             "form_not_found",
-            f"form {template.name!r} is not on this page: {seen} of its {count} rules found in place, {needed:.0f} needed",
+            f"form {template.name!r} is not on this page: {seen} of its {count} rules found in place, "
+            f"{needed:.0f} needed",
         )
     if best.residual > MAX_RESIDUAL * template.dpi * best.scale:
         raise RegistrationError(
@@ -176,8 +185,14 @@ def register_rules(
 
 
 def template_rules(template: FormTemplate) -> tuple[Rules, Rules]:
-    """The printed rules of a form, horizontal and vertical, in template pixels."""
-    pairs = [rules_of_field(spec, template.dpi) for spec in template.fields if spec.framed]
+    """The printed rules of a form, horizontal and vertical, in template pixels.
+
+    Cell lines are among them where most fields are combs; a single comb would outweigh all others.
+    """
+    framed = [spec for spec in template.fields if spec.framed]
+    if 2 * sum(spec.cells > 1 for spec in framed) < len(framed):
+        framed = [replace(spec, cell_lines=()) for spec in framed]
+    pairs = [rules_of_field(spec, template.dpi) for spec in framed]
     none = np.zeros((0, 4))
     horizontal, vertical = (
         Rules(np.concatenate([none, *(pair[i].ends for pair in pairs)]), i == 0) for i in (0, 1)
@@ -315,7 +330,8 @@ def _turn(
     turned = []
     for rules in found:
         horizontal = rules.horizontal == (quarter_turns % 2 == 0)
-        ends = np.concatenate([_apply(turn[:2], rules.ends[:, :2]), _apply(turn[:2], rules.ends[:, 2:])], axis=1)
+        corners = [_apply(turn[:2], rules.ends[:, first : first + 2]) for first in (0, 2)]
+        ends = np.concatenate(corners, axis=1)
         along = 0 if horizontal else 1
         backwards = ends[:, along] > ends[:, along + 2]
         ends[backwards] = ends[backwards][:, [2, 3, 0, 1]]
@@ -342,7 +358,16 @@ def fit_rules(
     if not len(found[0].ends) or not len(found[1].ends):
         return None
     trials = nominal * SCALE_SWEEP if scales is None else scales
-    starts = sorted(_hypotheses(found, targets, nominal, trials), key=lambda start: -_support(start, found, targets))
+    # The edge of the scan, longer than any rule of a small form, would rule over its slopes.
+    horizontal, vertical = (
+        Rules(rules.ends[rules.lengths <= LONGEST * nominal * target.lengths.max()], rules.horizontal)
+        for rules, target in zip(found, targets, strict=True)
+    )
+    found = horizontal, vertical
+    if not len(horizontal.ends) or not len(vertical.ends):
+        return None
+    starts = list(_hypotheses(found, targets, nominal, trials))
+    starts.sort(key=lambda start: -_support(start, found, targets))
     fits = [_refine(start, found, targets) for start in starts[:2]]
     return max(fits, key=lambda fit: (fit[2], -fit[1]), default=None)
 
@@ -364,7 +389,7 @@ def _hypotheses(
     columns = _vote(found[1], targets[1], lean, scales)
     for scale_y, shift_y in rows:
         for scale_x, shift_x in columns:
-            # x - lean * y = scale_x * X + shift_x and y - rise * x = scale_y * Y + shift_y, solved for x and y
+            # x - lean * y = scale_x * X + shift_x and y - rise * x = scale_y * Y + shift_y, for x and y
             skewed = np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y]])
             yield np.linalg.inv(np.array([[1, -lean], [-rise, 1]])) @ skewed
 
@@ -384,8 +409,8 @@ def _vote(found: Rules, target: Rules, slope: float, scales: Floats) -> list[tup
         lowest = shifts.min()
         bins = ((shifts - lowest) / VOTE_BIN).astype(np.int64)
         votes = np.convolve(np.bincount(bins, weights), (0.5, 1, 0.5), "same")
-        for peak in np.argsort(votes)[-3:]:
-            peaks.append((votes[peak], scale, lowest + (peak + 0.5) * VOTE_BIN))
+        best = np.argsort(votes)[-3:]
+        peaks += [(votes[peak], scale, lowest + (peak + 0.5) * VOTE_BIN) for peak in best]
     chosen: list[tuple[float, float]] = []
     for _, scale, shift in sorted(peaks, reverse=True):
         if all(abs(shift - other) > 6 * VOTE_BIN for _, other in chosen):
@@ -435,8 +460,10 @@ def _match(
     overlap = np.minimum(rules.ends[:, None, along + 2], stop[None, :, along]) - np.maximum(
         rules.ends[:, None, along], start[None, :, along]
     )
-    near = (distance <= tolerance) & (overlap >= 0.5 * rules.lengths[:, None])
-    # a found rule much longer than its target (a page border) may lie along several targets, but is none of them
+    rise = rules.ends[:, None, across + 2] - rules.ends[:, None, across]
+    tilt = np.abs(rise - slope * rules.lengths[:, None]) / 2  # by which both ends lie off when the middle fits
+    near = (distance <= tolerance) & (tilt <= tolerance) & (overlap >= 0.5 * rules.lengths[:, None])
+    # A found rule much longer than its target, a page border, may lie along several but is none of them.
     near &= rules.lengths[:, None] <= 1.3 * target_length(start, stop, along)[None, :] + tolerance
     distance = np.where(near, distance, np.inf)
     nearest = np.argmin(distance, axis=1)
@@ -474,7 +501,7 @@ def _fit_row(
     A rule says nothing about the place along itself, so horizontal rules fix the row of y and vertical ones
     the row of x; the coordinate along the rule is taken from the current map.
     """
-    along, across = (0, 1) if rules.horizontal else (1, 0)
+    across = 1 if rules.horizontal else 0
     inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
     points = np.concatenate([rules.ends[rule_of, :2], rules.ends[rule_of, 2:]])
     source = _apply(inverse, points)

@@ -7,15 +7,17 @@ to them is another module: ``segmentation.scanner``.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from segmentation.form_print import PRINT_FONT, draw_print
 from segmentation.handwriting import Glyph, Hand, draw_glyph, load_font, natural_width
 from segmentation.templates import Box, FieldSpec, FormTemplate
 
 RULE = 5.5  # thickness of a printed frame at 300 dpi, px
-PRINT_FONT = "tinos"
+CELL_RULE = 0.6  # thickness of the lines between cells, in thicknesses of the frame
 PROMPT_SIZE, TITLE_SIZE = 46, 66  # em of the printed texts at 300 dpi, px
 PROMPTED = ("digits", "upper", "lower", "letters", "alphanumeric")
 
@@ -58,7 +60,8 @@ def render_blank(template: FormTemplate, prompts: Mapping[str, str] | None = Non
     for spec in template.fields:
         if spec.framed:
             _draw_frame(page, spec.box, frame_thickness(template))
-    image = Image.fromarray(page)
+            _draw_cell_lines(page, spec, frame_thickness(template))
+    image = Image.fromarray(draw_print(page, template.printed))
     draw = ImageDraw.Draw(image)
     _print_title(draw, template)
     for name, text in (prompts or {}).items():
@@ -72,7 +75,8 @@ def fill_form(
     """Prints a form and writes on it.
 
     A text whose field asks for a code (digits or letters, not free text) is also printed above its box, as
-    on forms that tell the writer what to copy. A paragraph is broken into rows at its spaces.
+    on forms that tell the writer what to copy. A paragraph is broken into rows at its spaces, a comb gets one
+    character a cell; any text crosses a tick box.
 
     Args:
         template: any form.
@@ -82,7 +86,8 @@ def fill_form(
 
     Returns:
         The page, uint8 (template.height, template.width), 0 = ink, 255 = paper; and its truth, the text of
-        every field of the form in its order, runs of blanks made one, "" for a blank field.
+        every field of the form in its order, runs of blanks made one, "" for a blank field. Tick boxes of a
+        group have one truth together, under the name of the group: the value that was ticked.
 
     Raises:
         KeyError: a text names a field that the form has not.
@@ -92,13 +97,36 @@ def fill_form(
         template.field(name)
         if not (text.isascii() and text.replace("\n", " ").isprintable()):
             raise ValueError(f"{name}: {text!r} cannot be written: only printable ASCII can")
-    truth = {spec.name: " ".join(texts.get(spec.name, "").split()) for spec in template.fields}
-    prompts = {s.name: truth[s.name] for s in template.fields if s.charset in PROMPTED and truth[s.name]}
+    truth = {
+        spec.name: _fitting(spec, " ".join(texts.get(spec.name, "").split())) for spec in template.fields
+    }
+    prompts = {s.name: truth[s.name] for s in template.fields if _is_prompted(s) and truth[s.name]}
     page = render_blank(template, prompts)
     for spec in template.fields:
         if truth[spec.name]:
             _write_field(page, template, spec, truth[spec.name], hand, rng)
-    return page, truth
+    return page, _answers(template, truth)
+
+
+def _is_prompted(spec: FieldSpec) -> bool:
+    return spec.charset in PROMPTED and spec.layout not in ("comb", "mark")
+
+
+def _answers(template: FormTemplate, texts: Mapping[str, str]) -> dict[str, str]:
+    """What the fields say, groups of tick boxes as one."""
+    answers: dict[str, str] = {}
+    for spec in template.fields:
+        if spec.group:
+            ticked = spec.value if texts[spec.name] else ""
+            answers[spec.group] = answers.get(spec.group) or ticked
+        else:
+            answers[spec.name] = texts[spec.name]
+    return answers
+
+
+def _fitting(spec: FieldSpec, text: str) -> str:
+    """What of a text finds room: a comb has so many cells, of which a space takes one too."""
+    return text[: spec.cells].rstrip() if spec.layout == "comb" else text
 
 
 def frame_thickness(template: FormTemplate) -> int:
@@ -120,6 +148,15 @@ def _draw_frame(page: NDArray[np.uint8], box: Box, thickness: int) -> None:
     page[top:bottom, right - thickness : right] = 0
     page[top : top + thickness, left:right] = 0
     page[bottom - thickness : bottom, left:right] = 0
+
+
+def _draw_cell_lines(page: NDArray[np.uint8], spec: FieldSpec, thickness: int) -> None:
+    """The lines between the cells of a comb, thinner than its frame."""
+    thin = max(1, round(CELL_RULE * thickness))
+    top, bottom = round(spec.box.y), round(spec.box.bottom)
+    for x in spec.cell_lines:
+        left = round(x - thin / 2)
+        page[top:bottom, left : left + thin] = 0
 
 
 def _print_title(draw: ImageDraw.ImageDraw, template: FormTemplate) -> None:
@@ -163,11 +200,48 @@ def _write_field(
     if spec.layout == "paragraph":
         _write_paragraph(page, text, area, hand, unit, rng)
         return
+    if spec.layout == "comb":
+        _write_cells(page, text, spec, area, unit, hand, rng)
+        return
+    if spec.layout == "mark":
+        _write_tick(page, area, unit, hand, rng)
+        return
     height = min(hand.height * unit, 0.74 * area.height)
     row = _plan_row(text, area, height, unit, hand, rng)
     if rng.random() < hand.crossing:
         row = _run_over(row, text, hand, rng)
     _write_row(page, text, row, hand, rng)
+
+
+def _write_cells(
+    page: NDArray[np.uint8],
+    text: str,
+    spec: FieldSpec,
+    area: Box,
+    unit: float,
+    hand: Hand,
+    rng: np.random.Generator,
+) -> None:
+    """A character in each cell from the left, an empty one for a space; what finds no cell is left out."""
+    edges = [area.x, *spec.cell_lines, area.right]
+    height = min(hand.height * unit, 0.74 * area.height)
+    for char, left, right in zip(text, edges[:-1], edges[1:], strict=False):
+        if char != " ":
+            cell = Box(left, area.y, right - left, area.height)
+            start = float(rng.uniform(0.35, 0.65))
+            _write_row(page, char, _plan_row(char, cell, height, unit, hand, rng, start), hand, rng)
+
+
+def _write_tick(
+    page: NDArray[np.uint8], area: Box, unit: float, hand: Hand, rng: np.random.Generator
+) -> None:
+    """A cross whose ends lie anywhere near the corners of its box."""
+    low, high = rng.uniform(0.02, 0.25, 4), rng.uniform(0.75, 0.98, 4)
+    strokes = [((low[0], low[1]), (high[0], high[1])), ((low[2], high[2]), (high[3], low[3]))]
+    for ends in strokes:
+        (x0, y0), (x1, y1) = ((area.x + x * area.width, area.y + y * area.height) for x, y in ends)
+        start, stop = (round(x0), round(y0)), (round(x1), round(y1))
+        cv2.line(page, start, stop, 0, max(1, round(hand.stroke * unit)), cv2.LINE_8)
 
 
 def _write_paragraph(

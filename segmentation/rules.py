@@ -1,8 +1,8 @@
 """Takes the printed frame of a field out and leaves the strokes that touch or cross it.
 
 Each side of the frame is traced column by column (or row by row). Where the ink across the rule is no thicker
-than the rule itself, it is print and goes; where it sticks out on either side, a stroke touches or crosses the
-rule there, and all of it stays.
+than the rule itself, it is print and goes; where it sticks out on either side, a stroke touches or crosses
+the rule there, and all of it stays.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ MIN_COVERAGE = 0.4
 SPUR = 3  # columns: what sticks out on fewer is raggedness
 MAX_BRIDGE = 30  # columns between two strokes that may be one written along the rule
 LEAN_OVER = 5  # rows over which strokes must lean towards each other to be joined
+LONG_RUN = 81  # columns of ink along a rule that are a rule themselves
 DROPOUT = 6  # pixels of a gap inside a stroke where it crosses a rule
 MARGIN = REACH + DROPOUT + 1  # rows on each side of a rule that are looked at
 
@@ -82,7 +83,13 @@ def remove_frame(ink: NDArray[np.bool_], expected: Frame) -> tuple[NDArray[np.bo
 
 
 def remove_rule(
-    ink: NDArray[np.bool_], cleaned: NDArray[np.bool_], level: float, start: float, stop: float, search: int
+    ink: NDArray[np.bool_],
+    cleaned: NDArray[np.bool_],
+    level: float,
+    start: float,
+    stop: float,
+    search: int,
+    coverage: float,
 ) -> tuple[float, float] | None:
     """Removes one nearly horizontal rule from ``cleaned`` as ``remove_frame`` does.
 
@@ -92,11 +99,12 @@ def remove_rule(
         level: row at which its middle is expected.
         start, stop: columns from which to which it runs.
         search: rows that it may lie off.
+        coverage: inked share of three rows together, 0..1, at least, if it is there.
 
     Returns:
         The row of its middle and its width in pixels; None, and nothing is removed, if it is not there.
     """
-    trace = _trace(ink, level, start, stop, search)
+    trace = _trace(ink, level, start, stop, search, coverage)
     if trace is None:
         return None
     _erase(ink, cleaned, trace, trace.width)
@@ -105,9 +113,9 @@ def remove_rule(
 
 @dataclass(frozen=True, slots=True)
 class _Trace:
-    """A rule followed from column ``start``: the row of its middle at each of n columns, and its width, in pixels.
+    """A rule followed from column ``start``: the row of its middle at each of n columns, and its width.
 
-    ``band``, bool (2 * MARGIN + 1, n), is the ink around it, straightened: the rule's middle is row ``MARGIN``.
+    ``band``, bool (2 * MARGIN + 1, n), is the ink around it, straightened: its middle is row ``MARGIN``.
     ``seen`` is the share of the columns with ink there.
     """
 
@@ -119,7 +127,12 @@ class _Trace:
 
 
 def _trace(
-    ink: NDArray[np.bool_], level: float, start: float, stop: float, search: int = SEARCH
+    ink: NDArray[np.bool_],
+    level: float,
+    start: float,
+    stop: float,
+    search: int = SEARCH,
+    coverage: float = MIN_COVERAGE,
 ) -> _Trace | None:
     """Follows a nearly horizontal rule near row ``level`` from column ``start`` to ``stop``."""
     height, width = ink.shape
@@ -139,7 +152,7 @@ def _trace(
     # Of two rules close to each other, as between two boxes, the one nearer to its place.
     smooth = smooth * (1 - STRAY * np.abs(np.arange(top, bottom) - level))[:, None]
     peak = smooth.max(axis=0) / (3 * sizes)
-    if np.average(peak, weights=sizes) < MIN_COVERAGE:
+    if np.average(peak, weights=sizes) < coverage:
         return None
     # The middle of each block is the centre of the rows that are nearly as full as the fullest.
     rows = np.arange(top, bottom, dtype=np.float64)[:, None]
@@ -159,7 +172,9 @@ def _trace(
     return _Trace(first, traced, float(np.clip(width_here, 1, 3 * NOMINAL_WIDTH)), straight, seen)
 
 
-def _robust_line(x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _robust_line(
+    x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Values at x of a straight line through the points, with far ones losing their weight."""
     if len(x) < 3:
         return np.full(len(x), np.average(y, weights=weight + 1e-9))
@@ -193,16 +208,17 @@ def _extents(band: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp
 def _erase(ink: NDArray[np.bool_], cleaned: NDArray[np.bool_], trace: _Trace, width: float) -> None:
     """Erases a traced rule from ``cleaned``, but for the strokes of ``ink`` that touch or cross it.
 
-    A stroke that touches from one side keeps its end up to the middle of the rule, a crossing one is kept whole
-    and joined where it dropped out.
+    A stroke that touches from one side keeps its end up to the middle of the rule, a crossing one is kept
+    whole and joined where it dropped out.
     """
     half = (width - 1) / 2
-    up, down = _extents(trace.band)
+    band = _without_other_rules(trace.band, half)
+    up, down = _extents(band)
     above = _without_spurs(up > half + SLACK)
     below = _without_spurs(down > half + SLACK)
     # Scanners drop pixels where a stroke crosses a rule.
     kernel = np.ones((DROPOUT + 1, 1), np.uint8)
-    closed = cv2.morphologyEx(trace.band.view(np.uint8), cv2.MORPH_CLOSE, kernel).view(np.bool_)
+    closed = cv2.morphologyEx(band.view(np.uint8), cv2.MORPH_CLOSE, kernel).view(np.bool_)
     closed_up, closed_down = _extents(closed)
     crossing = _without_spurs((closed_up > half + SLACK) & (closed_down > half + SLACK))
     above_ends = above | _bridges(ink, trace, above, -1, half)
@@ -219,6 +235,19 @@ def _erase(ink: NDArray[np.bool_], cleaned: NDArray[np.bool_], trace: _Trace, wi
     cleaned[rows[joined], columns[joined]] = True
 
 
+def _without_other_rules(band: NDArray[np.bool_], half: float) -> NDArray[np.bool_]:
+    """The band of a rule without another box's rule beside it, to which strokes would seem to go on."""
+    if band.shape[1] < 2 * LONG_RUN:
+        return band
+    joined = cv2.morphologyEx(band.view(np.uint8), cv2.MORPH_CLOSE, np.ones((1, DROPOUT + 1), np.uint8))
+    runs = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, LONG_RUN), np.uint8))
+    reach = int(np.ceil(half + SLACK))
+    runs[MARGIN - reach : MARGIN + reach + 1] = 0
+    if not runs.any():
+        return band
+    return band & (cv2.dilate(runs, np.ones((3, 1), np.uint8)) == 0)
+
+
 def _without_spurs(touched: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Clears runs of fewer than ``SPUR`` columns: the ragged edge of a rule, not a stroke."""
     row = touched[None, :].astype(np.uint8)
@@ -230,8 +259,8 @@ def _bridges(
 ) -> NDArray[np.bool_]:
     """Columns between two strokes that run together inside the rule, like the bottom of a u written on it.
 
-    ``direction`` is -1 for strokes that come from above, 1 from below. Two neighbouring contacts are joined if
-    they are at most ``MAX_BRIDGE`` apart and both lean towards each other.
+    ``direction`` is -1 for strokes that come from above, 1 from below. Two neighbouring contacts are joined
+    if they are at most ``MAX_BRIDGE`` apart and both lean towards each other.
     """
     joined = np.zeros_like(touched)
     steps = np.flatnonzero(np.diff(np.concatenate([[0], touched.astype(np.int8), [0]])))

@@ -14,11 +14,14 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from segmentation.field_rules import RULE_KEYS, RuleReader
+
 LAYOUTS = ("line", "paragraph", "comb", "mark")
 MAX_CELLS = 500
 MIN_FRAMED = 1 / 20  # inches, the shorter side of a box that has an inside
 CHARSETS = ("digits", "upper", "lower", "letters", "alphanumeric", "text")
 
+_PRINT_KEYS = {"text", "box", "size"}
 _FORM_KEYS = {"name", "title", "dpi", "width", "height"}
 _FIELD_KEYS = {
     "name",
@@ -31,7 +34,7 @@ _FIELD_KEYS = {
     "cell_edges",
     "group",
     "value",
-}
+} | RULE_KEYS
 
 
 class TemplateError(ValueError):
@@ -73,6 +76,10 @@ class FieldSpec:
 
     A ``comb`` has one cell more than ``cell_lines``, the x of its inner cell lines in template pixels, from
     left to right. Ticks (``mark``) of one ``group`` are one answer, of which each stands for a ``value``.
+
+    The text fits the whole ``pattern`` (see ``segmentation.patterns``) and is one of the ``lexicon`` (of a
+    paragraph: its words are of it), its last character is its ``check_digit`` (``luhn`` or ``mod11``), and
+    with ``permutation`` no character stands twice.
     """
 
     name: str
@@ -85,6 +92,10 @@ class FieldSpec:
     cell_lines: tuple[float, ...] = ()
     group: str = ""
     value: str = ""
+    pattern: str = ""
+    lexicon: tuple[str, ...] = ()
+    check_digit: str = ""
+    permutation: bool = False
 
     @property
     def cells(self) -> int:
@@ -93,8 +104,23 @@ class FieldSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PrintedText:
+    """What else is printed on a form: a text in rows inside ``box``, ``size`` template pixels an em.
+
+    Reading a form needs none of it; rendered pages show it.
+    """
+
+    text: str
+    box: Box
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
 class FormTemplate:
-    """A form: its page size in pixels at ``dpi``, its fields in reading order, and the hash of its file."""
+    """A form: its page size in pixels at ``dpi`` and its fields in reading order.
+
+    ``sha256`` is the hash of its file and of the lexicon files that this names, one after the other.
+    """
 
     name: str
     title: str
@@ -103,6 +129,7 @@ class FormTemplate:
     height: int
     fields: tuple[FieldSpec, ...]
     sha256: str = field(default="", compare=False)
+    printed: tuple["PrintedText", ...] = ()
 
     def field(self, name: str) -> FieldSpec:
         """Returns the field called ``name``; raises KeyError if the form has none."""
@@ -152,7 +179,16 @@ def parse_template(data: bytes, file: str) -> FormTemplate:
         tree = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TemplateError(file, "file", f"is not valid TOML ({error})", "Correct the line named.") from None
-    return _TemplateReader(file).read(tree, hashlib.sha256(data).hexdigest())
+    return read_tree(tree, file, data)
+
+
+def read_tree(tree: Mapping[str, Any], file: str, data: bytes = b"") -> FormTemplate:
+    """Reads a template from what its TOML says; ``file`` is named in errors, ``data`` are its bytes.
+
+    Raises:
+        TemplateError: see ``load_template``.
+    """
+    return _TemplateReader(file).read(tree, data)
 
 
 def _are_increasing(edges: list[Any]) -> bool:
@@ -167,12 +203,13 @@ class _TemplateReader:
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.lexicons: list[bytes] = []  # the contents of the files that the template names
 
     def fail(self, key: str, problem: str, remedy: str) -> TemplateError:
         return TemplateError(self.file, key, problem, remedy)
 
-    def read(self, tree: Mapping[str, Any], sha256: str) -> FormTemplate:
-        self.only(tree, {"form", "field"}, "top level")
+    def read(self, tree: Mapping[str, Any], data: bytes) -> FormTemplate:
+        self.only(tree, {"form", "field", "print"}, "top level")
         form = tree.get("form")
         if not isinstance(form, dict):
             raise self.fail("[form]", "is missing", "Add name, dpi, width and height of the page.")
@@ -190,14 +227,18 @@ class _TemplateReader:
                 f"field {twice!r}", "the name is used twice", "Give each field and group its own name."
             )
         self.values(fields)
+        printed = tree.get("print", [])
+        if not isinstance(printed, list) or not all(isinstance(entry, dict) for entry in printed):
+            raise self.fail("[[print]]", "is no list of tables", "Begin each text with a line [[print]].")
         return FormTemplate(
+            printed=tuple(self.printed(entry, i, width, height) for i, entry in enumerate(printed)),
             name=name,
             title=str(form.get("title", name)),
             dpi=dpi,
             width=int(width),
             height=int(height),
             fields=fields,
-            sha256=sha256,
+            sha256=hashlib.sha256(b"".join([data, *self.lexicons])).hexdigest(),
         )
 
     def field(self, entry: Any, index: int, width: float, height: float, dpi: float) -> FieldSpec:
@@ -205,6 +246,28 @@ class _TemplateReader:
             raise self.fail(f"field {index}", "is no table", "Begin each field with a line [[field]].")
         key = f"field {entry.get('name', index)!r}"
         self.only(entry, _FIELD_KEYS, key)
+        place = self.box(entry, key, width, height)
+        layout = self.choice(entry, "layout", key, LAYOUTS, "line")
+        charset = self.choice(entry, "charset", key, CHARSETS, "text")
+        low, high = self.length(entry.get("length", [0, 600]), key)
+        framed = entry.get("frame", True)
+        if not isinstance(framed, bool):
+            raise self.fail(f"{key} frame", "is not true or false", "Say whether a frame is printed.")
+        if framed and min(place.width, place.height) < MIN_FRAMED * dpi:
+            raise self.fail(
+                f"{key} box", f"is too small for a frame at {dpi:g} dpi", "Correct it, or write frame = false."
+            )
+        name = self.text(entry, "name", key)
+        lines = self.cell_lines(entry, key, layout, place)
+        if layout == "comb":
+            low, high = self.comb_length(entry, key, low, high, len(lines) + 1)
+        group, value = self.choice_of(entry, key, layout)
+        reader = RuleReader(entry, key, layout, charset, self.file, self.fail)
+        rules, low, high = reader.read(low, high)
+        self.lexicons += reader.files
+        return FieldSpec(name, place, layout, charset, low, high, framed, lines, group, value, **rules)
+
+    def box(self, entry: Mapping[str, Any], key: str, width: float, height: float) -> Box:
         box = entry.get("box")
         if not (isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) for v in box)):
             raise self.fail(f"{key} box", "is not four numbers", "Write box = [x, y, width, height].")
@@ -214,23 +277,7 @@ class _TemplateReader:
             raise self.fail(
                 f"{key} box", f"lies outside the page of {width:g}x{height:g}", "Correct the box."
             )
-        layout = self.choice(entry, "layout", key, LAYOUTS, "line")
-        charset = self.choice(entry, "charset", key, CHARSETS, "text")
-        low, high = self.length(entry.get("length", [0, 600]), key)
-        framed = entry.get("frame", True)
-        if not isinstance(framed, bool):
-            raise self.fail(f"{key} frame", "is not true or false", "Say whether a frame is printed.")
-        if framed and min(w, h) < MIN_FRAMED * dpi:
-            raise self.fail(
-                f"{key} box", f"is too small for a frame at {dpi:g} dpi", "Correct it, or write frame = false."
-            )
-        name = self.text(entry, "name", key)
-        place = Box(x, y, w, h)
-        lines = self.cell_lines(entry, key, layout, place)
-        if layout == "comb":
-            low, high = self.comb_length(entry, key, low, high, len(lines) + 1)
-        group, value = self.choice_of(entry, key, layout)
-        return FieldSpec(name, place, layout, charset, low, high, framed, lines, group, value)
+        return Box(x, y, w, h)
 
     def cell_lines(self, entry: Mapping[str, Any], key: str, layout: str, box: Box) -> tuple[float, ...]:
         cells, lines = entry.get("cells"), entry.get("cell_edges")
@@ -289,6 +336,12 @@ class _TemplateReader:
                 raise self.fail(
                     f"group {group!r}", "has one box", "Add the others, or leave out group and value."
                 )
+
+    def printed(self, entry: Mapping[str, Any], index: int, width: float, height: float) -> PrintedText:
+        key = f"print {index}"
+        self.only(entry, _PRINT_KEYS, key)
+        size = self.number(entry, "size", key, 4, 500)
+        return PrintedText(self.text(entry, "text", key), self.box(entry, key, width, height), size)
 
     def length(self, value: object, key: str) -> tuple[int, int]:
         pair = [value, value] if type(value) is int else value
