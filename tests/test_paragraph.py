@@ -25,7 +25,7 @@ from segmentation.rendering import fill_form
 from segmentation.segmenting import segment_page
 from segmentation.templates import FormTemplate, load_template, parse_template
 
-SAMPLES = Path(__file__).resolve().parent.parent / "sample_forms"
+SAMPLES = Path(__file__).resolve().parent.parent / "sample_forms" / "hsf"
 TEXT = Constraint("text", 0, 600)
 FORM = b"""
 [form]
@@ -84,7 +84,7 @@ class TestDictionary:
         assert reading.text == "the Zebra7 of"
 
     def test_an_empty_dictionary_and_an_empty_row(self) -> None:
-        row = spaced_row([spelled("ab"), spelled("cd")])
+        row = spaced_row([spelled("ab"), spelled("cd")], gap=1.0)
         assert decode_words(row, TEXT, Lexicon.of([])).text == "ab cd"
         empty = decode_words(pieces_of(0, {}), TEXT, Lexicon.of(["a"]))
         assert (empty.text, empty.characters) == ("", ())
@@ -194,7 +194,7 @@ def written() -> tuple[dict[str, str], dict[str, list[Reading]]]:
     hand = Hand("schoolbell", 62, 1.0, 0, 5.5, 0.3, 0.8, 0, touching=0, crossing=0)
     texts = {
         "place": "Cedar Point East",
-        "remarks": "the white house behind the garden is big and green and the street is white and big and green",
+        "remarks": "the white house behind the garden is big and green and the street is white and big",
     }
     page, truth = fill_form(form, texts, hand, np.random.default_rng(4))
     return truth, read_form(form, page)
