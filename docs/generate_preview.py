@@ -9,7 +9,7 @@ from PIL import Image
 from jobs import cli
 from segmentation.templates import load_template
 
-PAGE = Path(__file__).parent.parent / "sample_forms" / "form_0006.png"
+PAGE = Path(__file__).parent.parent / "sample_forms" / "hsf" / "form_0006.png"
 PICTURE = Path(__file__).with_name("preview.png")
 WIDTH = 1200
 COLOURS = 32

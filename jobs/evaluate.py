@@ -6,7 +6,7 @@ from jobs import composed, evaluate_dataset
 from jobs.exit_codes import CommandError, ExitCode
 
 EPILOG = f"""examples of forms:
-  formscribe evaluate out --truth sample_forms
+  formscribe evaluate out --truth sample_forms/hsf
   formscribe evaluate out --truth truth.csv --json figures.json --worst worst.png
 
 Truth is JSON, {{"source": "a.png", "fields": {{"name": "text"}}}}; or CSV with the columns source, field and

@@ -22,7 +22,7 @@ from segmentation.page import SegmentedPage
 from segmentation.templates import FormTemplate, TemplateError
 
 EPILOG = """examples:
-  formscribe preview sample_forms/form_0001.png --template hsf --out overlay.png
+  formscribe preview sample_forms/hsf/form_0001.png --template hsf --out overlay.png
   formscribe preview scan.tif --page 2 --template my_form.toml --out overlay.png
   formscribe preview scan.png --template hsf --out field.png --field fld_03 fld_31
 

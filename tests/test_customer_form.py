@@ -1,4 +1,4 @@
-"""A real customer form: colour, 200 dpi, thin broken cell lines, some of them double. Needs FORMSCRIBE_DATA."""
+"""A real customer form: colour, 200 dpi, thin broken cell lines, some double. Needs FORMSCRIBE_DATA."""
 
 import json
 import os

@@ -126,11 +126,11 @@ def test_the_command_reference_is_current():
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the README's first command has been run, with one file more that cannot be read."""
     folder = tmp_path_factory.mktemp("readme")
-    forms = folder / "sample_forms"
-    forms.mkdir()
+    forms = folder / "sample_forms" / "hsf"
+    forms.mkdir(parents=True)
     for page in ("form_0001.png", "form_0006.png"):
-        shutil.copy(ROOT / "sample_forms" / page, forms)
-        shutil.copy(ROOT / "sample_forms" / page.replace(".png", ".truth.json"), forms)
+        shutil.copy(ROOT / "sample_forms" / "hsf" / page, forms)
+        shutil.copy(ROOT / "sample_forms" / "hsf" / page.replace(".png", ".truth.json"), forms)
     (forms / "notes.png").write_text("not a picture")
     digit = np.full((200, 150), 255, np.uint8)
     cv2.putText(digit, "7", (30, 160), cv2.FONT_HERSHEY_SIMPLEX, 5, 0, 12)

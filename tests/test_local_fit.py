@@ -1,5 +1,7 @@
 """Fields that lie elsewhere than the page says: pasted askew, or alone on a page of print."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -38,7 +40,7 @@ PASTED = parse_template(
     ).encode(),
     "pasted.toml",
 )
-STRIP = load_template("sample_forms/strip/strip.toml")
+STRIP = load_template(str(Path(__file__).parent.parent / "sample_forms" / "strip" / "strip.toml"))
 
 
 def rng(seed=1):

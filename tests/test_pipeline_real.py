@@ -12,7 +12,7 @@ import pytest
 from jobs.cli import main
 from jobs.exit_codes import ExitCode
 
-SAMPLES = Path(__file__).resolve().parent.parent / "sample_forms"
+SAMPLES = Path(__file__).resolve().parent.parent / "sample_forms" / "hsf"
 
 
 def png_bomb(path: Path) -> None:

@@ -15,7 +15,7 @@ from segmentation.registration import Registration
 from segmentation.templates import Box
 
 ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "sample_forms" / "form_0001.png"
+SAMPLE = ROOT / "sample_forms" / "hsf" / "form_0001.png"
 FORM = """
 [form]
 name = "tiny"
@@ -78,7 +78,7 @@ def test_the_table_shows_what_the_job_would_write(tiny, tmp_path, capsys):
     assert lines[0].split() == ["field", "text", "confidence", "status"]
     assert [line.split() for line in lines[2:5]] == [
         ["number", "12", "0.95", "accepted"],
-        ["unused", "NULL", "blank"],
+        ["unused", "0.9991", "blank"],
         ["story", "12\\n12", "0.95", "review"],
     ]
     assert lines[-1] == f"picture: {tmp_path / 'over.png'}"

@@ -14,7 +14,8 @@ from jobs.exit_codes import ExitCode
 from jobs.samples import SampleOptions, _with_progress, render_sample
 from segmentation.templates import load_template
 
-SAMPLES = Path(__file__).parent.parent / "sample_forms"
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "sample_forms"
 HSF = load_template("hsf")
 
 
@@ -86,37 +87,57 @@ def test_an_output_that_cannot_be_written(tmp_path, capsys):
     assert "--out" in capsys.readouterr().err
 
 
-def sample_images():
-    return sorted(path for path in SAMPLES.iterdir() if path.suffix in (".png", ".tif", ".jpg"))
+KINDS = {"hsf": "hsf", "comb": "sample_forms/comb/membership.toml", "strip": "sample_forms/strip/strip.toml"}
 
 
-def test_the_sample_forms_are_complete():
-    images = sample_images()
+def sample_images(kind):
+    return sorted(path for path in (SAMPLES / kind).iterdir() if path.suffix in (".png", ".tif", ".jpg"))
+
+
+def answers(template):
+    """What a page's truth names: the fields, and a group of tick boxes as one."""
+    return list(dict.fromkeys(spec.group or spec.name for spec in template.fields))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_sample_forms_have_all_of_their_truth(kind, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    template = load_template(KINDS[kind])
+    assert len(sample_images(kind)) >= 4
+    for path in sample_images(kind):
+        assert path.stat().st_size < 150_000, path.name
+        truth = json.loads(path.with_name(f"{path.stem}.truth.json").read_text())
+        assert (truth["source"], truth["template"]) == (path.name, template.name)
+        assert list(truth["fields"]) == answers(template)
+
+
+def test_the_sample_forms_are_many_sided():
+    images = sample_images("hsf")
     assert len(images) >= 6
     assert {path.suffix for path in images} == {".png", ".tif", ".jpg"}
     hands = set()
     for path in images:
-        assert path.stat().st_size < 150_000, path.name
-        truth = json.loads((SAMPLES / f"{path.stem}.truth.json").read_text())
-        assert truth["source"] == path.name
-        assert list(truth["fields"]) == [spec.name for spec in HSF.fields]
+        truth = json.loads(path.with_name(f"{path.stem}.truth.json").read_text())
         hands.add(truth["note"].split("hand ")[1].split(",")[0])
     assert len(hands) >= 6
 
 
-def test_the_commands_in_their_readme_make_the_sample_forms_again(tmp_path):
+def test_the_commands_in_their_readme_make_the_sample_forms_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
     readme = (SAMPLES / "README.md").read_text()
     commands = [
         shlex.split(line) for line in readme.splitlines() if line.strip().startswith("formscribe samples")
     ]
     for command in commands:
-        command[command.index("--out") + 1] = str(tmp_path)
+        place = command.index("--out") + 1
+        command[place] = str(tmp_path / Path(command[place]).name)
         assert main(command[1:]) == ExitCode.OK
     assert len(commands) >= 3
-    for path in sample_images():
-        name = f"{path.stem}.truth.json"
-        assert (tmp_path / name).read_text() == (SAMPLES / name).read_text()
-        with Image.open(path) as golden, Image.open(tmp_path / path.name) as image:
+    for path in (path for kind in KINDS for path in sample_images(kind)):
+        again = tmp_path / path.parent.name / path.name
+        truth = f"{path.stem}.truth.json"
+        assert again.with_name(truth).read_text() == path.with_name(truth).read_text()
+        with Image.open(path) as golden, Image.open(again) as image:
             a, b = np.asarray(golden.convert("L")) < 128, np.asarray(image.convert("L")) < 128
         # Another version of a font or image library may round a few edge pixels differently.
         assert a.shape == b.shape
