@@ -83,7 +83,7 @@ class SteeredLattice:
         for border in range(self._pieces):
             here = reached[border]
             kept = heapq.nlargest(MAX_STATES, here, key=here.__getitem__) if len(here) > MAX_STATES else here
-            self._edges[border] = rows = [[] for _ in here]
+            rows: list[list[_Edge]] = [[] for _ in here]
             for state in kept:
                 if state not in steps:
                     steps[state] = [self._automaton.step(state, character) for character in characters]
@@ -99,6 +99,7 @@ class SteeredLattice:
                         if after[label] is not None:
                             number = reach(stop, after[label], score + value)
                             edges.append((stop, number, candidate, label, value))
+            self._edges[border] = rows
         self._states = [list(row) for row in numbers]
 
     def _best_rests(self) -> list[list[float]]:
