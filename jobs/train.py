@@ -184,6 +184,7 @@ def recipe_card(plan: recipe.Recipe, options: "TrainingOptions") -> dict[str, An
             "sd19_cleaned": f"a third of each class, seed {recipe.HELD_OUT_SEED}",
             "never trained on": "mnist_test10k, sd19_digits_val, choice_v03",
         },
+        "notes": recipe.NOTES,
         "epoch": asdict(plan.shape),
         "training": asdict(options),
     }
