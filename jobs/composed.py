@@ -28,6 +28,7 @@ from jobs.composed_fields import KINDS, ComposedField, make_fields
 from jobs.composed_pictures import draw_worst
 from jobs.composing import LineComposer, held_out_sources
 from jobs.exit_codes import CommandError, ExitCode
+from jobs.models import open_model
 from model.alignment import EditCounts, add_counts, align
 from model.calibration import (
     FIELD_TYPES,
@@ -37,7 +38,7 @@ from model.calibration import (
     calibration_error,
     review_share,
 )
-from model.classifier import ClassifierError, load_classifier, model_card
+from model.classifier import ClassifierError, model_card
 from model.datasets import DatasetError
 from model.decoding import DEFAULT_OPTIONS, DecodingOptions, Reading, decode
 
@@ -260,7 +261,7 @@ def run(args: argparse.Namespace) -> int:
     cv2.setNumThreads(1)
     try:
         card = model_card(args.model)
-        classifier, calibration = load_classifier(args.model), Calibration.of_card(card)
+        classifier, calibration = open_model(args.model), Calibration.of_card(card)
         composer = LineComposer(held_out_sources(Path(args.data), "test"))
     except (ClassifierError, CalibrationError) as error:
         raise CommandError(ExitCode.BAD_MODEL, f"--model: {error}") from None

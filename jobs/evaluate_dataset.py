@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from jobs.exit_codes import CommandError, ExitCode
+from jobs.models import open_model
 from model.alphabets import CHARSETS, charset_mask
-from model.classifier import ClassifierError, load_classifier
 from model.datasets import (
     AbsentError,
     DatasetError,
@@ -70,10 +70,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: the data set or the model cannot be used.
     """
-    try:
-        classifier = load_classifier(args.model)
-    except ClassifierError as error:
-        raise CommandError(ExitCode.BAD_MODEL, f"--model {error}") from None
+    classifier = open_model(args.model)
     crops = open_crops(args)
     measured = int(charset_mask(args.charset)[crops.labels].sum()) if args.charset else len(crops)
     if measured == 0:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.exit_codes import CommandError, ExitCode
+from jobs.models import open_model
 from model.alphabets import CHARACTERS, CHARSETS, NOT_A_CHARACTER
-from model.classifier import Classifier, ClassifierError, load_classifier
+from model.classifier import Classifier
 from model.evaluation import restrict
 from segmentation.images import ImageError, open_document
 from segmentation.normalization import normalize_glyph
@@ -67,10 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if not 0 <= args.top <= len(CHARACTERS):
         raise CommandError(ExitCode.USAGE, f"--top {args.top} is not from 0 to {len(CHARACTERS)}.")
-    try:
-        classifier = load_classifier(args.model)
-    except ClassifierError as error:
-        raise CommandError(ExitCode.BAD_MODEL, f"--model {error}") from None
+    classifier = open_model(args.model)
     files, crops = [], []
     for file in args.files:
         try:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.exit_codes import CommandError, ExitCode
+from jobs.models import open_model
 from jobs.tables import write_table
-from model.classifier import Classifier, ClassifierError
+from model.classifier import Classifier
 from pipeline.options import MAX_PIXELS, MIN_CONFIDENCE, JobOptions
 from pipeline.reading import check_log_probs, read_classified, segment_decoded
 from pipeline.records import ClassifiedPage, DecodedPage, Failure, PageKey, PageRows
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     check_fields(options, args.field)
     stages = real_stages(options)
     data = read_bytes(args.file)
-    model = load_model(stages)
+    model = open_model(load=stages.load_classifier)
     gray = decode_page(args.file, data, args.page, stages)
     page = read_page(args.file, args.page, gray, options, stages, model)
     template = options.template_named(page.segmented.template)
@@ -147,18 +148,6 @@ def read_bytes(file: str) -> bytes:
         raise CommandError(
             ExitCode.NO_INPUT, f"{file}: cannot be opened ({error.strerror}). Name a scan on this machine."
         ) from None
-
-
-def load_model(stages: Stages) -> Classifier:
-    """The model of the stages.
-
-    Raises:
-        CommandError: it is missing or no model.
-    """
-    try:
-        return stages.load_classifier()
-    except (ClassifierError, OSError) as error:
-        raise CommandError(ExitCode.BAD_MODEL, f"--model: {error}") from None
 
 
 def decode_page(file: str, data: bytes, number: int, stages: Stages) -> NDArray[np.uint8]:
