@@ -126,8 +126,8 @@ class RowReader:
         overlaps, same = _shared_ink(self._lattice, chosen)
         places = np.arange(len(chosen))
         own = np.array(path.labels)
-        confidences = np.minimum((same @ labels)[places, own], 1.0)
-        others = np.minimum(overlaps @ labels, (1.0 - confidences)[:, None])
+        confidences = np.minimum(_summed(same, labels)[places, own], 1.0)
+        others = np.minimum(_summed(overlaps, labels), (1.0 - confidences)[:, None])
         others[places, own] = -1.0
         order = np.argsort(-others, axis=1)[:, : min(self._shown, others.shape[1] - 1)]
         values = others[places[:, None], order].tolist()
@@ -167,7 +167,7 @@ class RowReader:
         odds = exchange_odds(scores, labels)
         own = 1.0 / (1.0 + odds).prod(axis=1)
         _, same = _shared_ink(self._lattice, chosen)
-        cuts = trust * np.minimum(same @ candidates, 1.0)
+        cuts = trust * np.minimum(_summed(same, candidates), 1.0)
         swaps = np.triu(np.ones((len(labels), len(labels)), bool), 1)
         apart = np.ones_like(odds, bool)
         apart[:, labels] = swaps
@@ -210,14 +210,23 @@ class RowReader:
         return tuple(texts)
 
 
+def _summed(which: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each of L rows of ``which``, bool (L, N), the sum of its values of (N, ...); no row may be empty.
+
+    A product of matrices would do nearly all its work on zeros, and on several threads.
+    """
+    rows, columns = np.nonzero(which)
+    return np.add.reduceat(values[columns], np.searchsorted(rows, np.arange(len(which))), axis=0)
+
+
 def _shared_ink(
     lattice: Lattice, chosen: NDArray[np.integer]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which candidates share ink with the chosen ones, and which are the same but for specks.
 
     Returns:
-        Two float64 (chosen, N) of 0 and 1: those that share a piece; and those of which more than half of
-        the joint ink is shared. Of the latter no path can hold two, so their probabilities may be summed.
+        Two bool (chosen, N): those that share a piece; and those of which more than half of the joint ink
+        is shared. Of the latter no path can hold two, so their probabilities may be summed.
     """
     ink = np.append(0.0, (lattice.piece_ink.astype(np.float64) + 1e-9).cumsum())
     starts, stops = lattice.starts, lattice.stops
@@ -227,7 +236,7 @@ def _shared_ink(
     shared = np.where(overlaps, ink[np.maximum(last, first)] - ink[first], 0.0)
     sizes = ink[stops] - ink[starts]
     same = 2.0 * shared > sizes[chosen][:, None] + sizes - shared
-    return overlaps.astype(np.float64), same.astype(np.float64)
+    return overlaps, same
 
 
 def _wide_gaps(bounds: NDArray[np.float32], space_gap: float) -> list[int]:

@@ -45,9 +45,13 @@ class Components:
             return Components(nothing, boxes, self.areas[keep], self.centers[keep]), 0, 0
         left, top = (int(edge) for edge in boxes[:, :2].min(axis=0))
         right, bottom = (int(edge) for edge in (boxes[:, :2] + boxes[:, 2:]).max(axis=0))
+        if len(boxes) == len(self) and (bottom - top, right - left) == self.labels.shape:
+            return self, 0, 0
         renamed = np.zeros(len(self) + 1, self.labels.dtype)
         renamed[1:][keep] = np.arange(1, len(boxes) + 1)
-        labels = renamed[self.labels[top:bottom, left:right]]
+        labels = self.labels[top:bottom, left:right].copy()
+        inked = labels != 0  # most of it is paper, which need not be looked up
+        labels[inked] = renamed[labels[inked]]
         corner = np.array([left, top], np.int32)
         shifted = np.column_stack([boxes[:, :2] - corner, boxes[:, 2:]])
         return Components(labels, shifted, self.areas[keep], self.centers[keep] - corner), left, top

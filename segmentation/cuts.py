@@ -102,14 +102,19 @@ def _valleys(profile: NDArray[np.float64], margin: int, limit: float, depth: flo
 
     Neither the minimum nor the middle lies within ``margin`` of an end.
     """
-    found = []
+    found: list[int] = []
     last = len(profile) - margin
     inner = profile[margin:last]
     falls = np.flatnonzero((inner < profile[margin - 1 : last - 1]) & (inner <= limit)) + margin
+    if not len(falls):
+        return found
+    highest_before = np.maximum.accumulate(profile).tolist()
+    highest_after = np.maximum.accumulate(profile[::-1])[::-1].tolist()
+    values = profile.tolist()
     for column in falls.tolist():
-        low, end = profile[column], column
-        while end + 1 < last and profile[end + 1] == low:
+        low, end = values[column], column
+        while end + 1 < last and values[end + 1] == low:
             end += 1
-        if profile[end + 1] > low and min(profile[:column].max(), profile[end + 1 :].max()) - low >= depth:
+        if values[end + 1] > low and min(highest_before[column - 1], highest_after[end + 1]) - low >= depth:
             found.append((column + end) // 2)
     return found

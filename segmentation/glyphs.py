@@ -64,7 +64,7 @@ def cut_pieces(parts: Components, height: float) -> Pieces:
         nothing = np.zeros(parts.labels.shape, np.uint16)
         return Pieces(nothing, np.zeros((0, 4), np.int32), np.zeros(0, np.int32))
     stroke = stroke_width(parts.ink)
-    inked = np.flatnonzero(parts.labels)
+    inked = np.flatnonzero(parts.ink)
     ys, xs = np.divmod(inked, parts.labels.shape[1])
     slant = estimate_slant(xs, ys)
     middle = ys.mean()

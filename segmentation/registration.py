@@ -290,7 +290,7 @@ def _runs(ink: NDArray[np.uint8], shortest: float, *, horizontal: bool) -> Rules
     labels, centers = found.labels, np.vstack([(0, 0), found.centers])
     stats = np.vstack([(0, 0, 0, 0, 0), np.column_stack([found.boxes, found.areas])])
     along, across = (0, 1) if horizontal else (1, 0)
-    inked = np.flatnonzero(mask)
+    inked = np.flatnonzero(mask != 0)
     ys, xs = np.divmod(inked, mask.shape[1])
     points = np.stack([xs, ys]).astype(np.float64)
     owner = labels.ravel()[inked]
@@ -461,7 +461,7 @@ def _match(
         rules.ends[:, None, along], start[None, :, along]
     )
     rise = rules.ends[:, None, across + 2] - rules.ends[:, None, across]
-    tilt = np.abs(rise - slope * rules.lengths[:, None]) / 2  # by which both ends lie off when the middle fits
+    tilt = np.abs(rise - slope * rules.lengths[:, None]) / 2  # how far both ends lie off when the middle fits
     near = (distance <= tolerance) & (tilt <= tolerance) & (overlap >= 0.5 * rules.lengths[:, None])
     # A found rule much longer than its target, a page border, may lie along several but is none of them.
     near &= rules.lengths[:, None] <= 1.3 * target_length(start, stop, along)[None, :] + tolerance

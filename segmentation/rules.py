@@ -5,6 +5,7 @@ than the rule itself, it is print and goes; where it sticks out on either side, 
 the rule there, and all of it stays.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -55,7 +56,7 @@ def remove_frame(ink: NDArray[np.bool_], expected: Frame) -> tuple[NDArray[np.bo
     cleaned = ink.copy()
     left, top, right, bottom = expected.left, expected.top, expected.right, expected.bottom
     # Transposed copies let one function trace rules of both directions.
-    turned = np.ascontiguousarray(ink.T)
+    turned = cv2.transpose(ink.view(np.uint8)).view(np.bool_)
     traces = {
         "top": _trace(ink, top, left, right),
         "bottom": _trace(ink, bottom, left, right),
@@ -190,19 +191,33 @@ def _robust_line(
 
 def _straightened(ink: NDArray[np.bool_], start: int, middle: NDArray[np.float64]) -> NDArray[np.bool_]:
     """The ink around a traced rule with its middle in row ``MARGIN``; beyond the raster is paper."""
-    rows = np.rint(middle).astype(np.intp) + np.arange(-MARGIN, MARGIN + 1)[:, None]
-    band = ink[np.clip(rows, 0, ink.shape[0] - 1), np.arange(start, start + len(middle))]
-    band[(rows < 0) | (rows >= ink.shape[0])] = False
+    band = np.zeros((2 * MARGIN + 1, len(middle)), np.bool_)
+    for first, last, row in _level_stretches(middle):
+        top, bottom = max(0, row - MARGIN), min(len(ink), row + MARGIN + 1)
+        if top < bottom:
+            at = top - row + MARGIN
+            band[at : at + bottom - top, first:last] = ink[top:bottom, start + first : start + last]
     return band
+
+
+def _level_stretches(middle: NDArray[np.float64]) -> Iterator[tuple[int, int, int]]:
+    """Yields first and past-last column of each stretch on which a rule keeps to one row, and that row."""
+    rows = np.rint(middle).astype(np.intp)
+    steps = np.flatnonzero(rows[1:] != rows[:-1]) + 1
+    firsts = [0, *steps.tolist()]
+    yield from zip(firsts, [*firsts[1:], len(rows)], rows[firsts].tolist(), strict=True)
 
 
 def _extents(band: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """How far the ink at a rule's middle reaches up and down in each column of its band, 0..REACH pixels."""
 
-    def reach(half: NDArray[np.bool_]) -> NDArray[np.intp]:
-        return np.maximum(np.logical_and.accumulate(half, axis=0).sum(axis=0) - 1, 0)
-
-    return reach(band[MARGIN - REACH : MARGIN + 1][::-1]), reach(band[MARGIN : MARGIN + REACH + 1])
+    both = np.stack([band[MARGIN - REACH : MARGIN + 1][::-1], band[MARGIN : MARGIN + REACH + 1]], axis=1)
+    reached = both[0].copy()
+    extents = np.zeros(reached.shape, np.intp)
+    for row in both[1:]:
+        reached &= row
+        extents += reached
+    return extents[0], extents[1]
 
 
 def _erase(ink: NDArray[np.bool_], cleaned: NDArray[np.bool_], trace: _Trace, width: float) -> None:
@@ -225,14 +240,16 @@ def _erase(ink: NDArray[np.bool_], cleaned: NDArray[np.bool_], trace: _Trace, wi
     below_ends = below | _bridges(ink, trace, below, 1, half)
     reach = int(np.ceil(half + DROPOUT))
     steps = np.arange(-reach, reach + 1)[:, None]
-    rows = np.rint(trace.middle).astype(np.intp) + steps
-    columns = np.broadcast_to(np.arange(trace.start, trace.start + len(trace.middle)), rows.shape)
-    inside = (rows >= 0) & (rows < ink.shape[0])
     stroke = crossing | (above_ends & (steps <= 0)) | (below_ends & (steps >= 0))
-    bare = inside & ~stroke & (np.abs(steps) <= np.ceil(half + SLACK))
-    cleaned[rows[bare], columns[bare]] = False
-    joined = inside & crossing & closed[MARGIN - reach : MARGIN + reach + 1]
-    cleaned[rows[joined], columns[joined]] = True
+    kept = stroke | (np.abs(steps) > np.ceil(half + SLACK))
+    joined = crossing & closed[MARGIN - reach : MARGIN + reach + 1]
+    for first, last, row in _level_stretches(trace.middle):
+        top, bottom = max(0, row - reach), min(len(ink), row + reach + 1)
+        if top < bottom:
+            part = slice(top - row + reach, bottom - row + reach), slice(first, last)
+            place = cleaned[top:bottom, trace.start + first : trace.start + last]
+            place &= kept[part]
+            place |= joined[part]
 
 
 def _without_other_rules(band: NDArray[np.bool_], half: float) -> NDArray[np.bool_]:
