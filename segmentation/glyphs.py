@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from segmentation.components import Components, find_components
 from segmentation.cuts import MAX_CUTS, estimate_slant, find_cuts, stroke_width
-from segmentation.normalization import normalize_tight
-from segmentation.page import GLYPH_SIZE, GlyphLine
+from segmentation.normalization import normalize_all
+from segmentation.page import GlyphLine
 from segmentation.templates import Box
 
 MIN_CUT_WIDTH = 0.30  # of a component worth cutting, in heights of the writing area
@@ -171,10 +171,11 @@ def make_candidates(
                 break
             spans.append((start, stop))
             rectangles.append((left, top, right - left, bottom - top))
-    crops = np.zeros((len(spans), GLYPH_SIZE, GLYPH_SIZE), np.uint8)
-    for index, ((start, stop), (x, y, width, height)) in enumerate(zip(spans, rectangles, strict=True)):
-        mask = cv2.inRange(pieces.labels[y : y + height, x : x + width], start + 1, stop)
-        normalize_tight(mask, crops[index])
+    masks = (
+        cv2.inRange(pieces.labels[y : y + height, x : x + width], start + 1, stop)
+        for (start, stop), (x, y, width, height) in zip(spans, rectangles, strict=True)
+    )
+    crops = normalize_all(masks, np.array(rectangles, np.intp).reshape(-1, 4))
     starts_stops = np.array(spans, np.int16).reshape(-1, 2)
     boxes = np.array(rectangles, np.float32).reshape(-1, 4)
     return GlyphLine(

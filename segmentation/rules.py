@@ -208,12 +208,13 @@ def _level_stretches(middle: NDArray[np.float64]) -> Iterator[tuple[int, int, in
     yield from zip(firsts, [*firsts[1:], len(rows)], rows[firsts].tolist(), strict=True)
 
 
-def _extents(band: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _extents(band: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """How far the ink at a rule's middle reaches up and down in each column of its band, 0..REACH pixels."""
 
     both = np.stack([band[MARGIN - REACH : MARGIN + 1][::-1], band[MARGIN : MARGIN + REACH + 1]], axis=1)
+    both = both.view(np.uint8)
     reached = both[0].copy()
-    extents = np.zeros(reached.shape, np.intp)
+    extents = np.zeros(reached.shape, np.uint8)
     for row in both[1:]:
         reached &= row
         extents += reached
@@ -229,13 +230,13 @@ def _erase(ink: NDArray[np.bool_], cleaned: NDArray[np.bool_], trace: _Trace, wi
     half = (width - 1) / 2
     band = _without_other_rules(trace.band, half)
     up, down = _extents(band)
-    above = _without_spurs(up > half + SLACK)
-    below = _without_spurs(down > half + SLACK)
     # Scanners drop pixels where a stroke crosses a rule.
     kernel = np.ones((DROPOUT + 1, 1), np.uint8)
     closed = cv2.morphologyEx(band.view(np.uint8), cv2.MORPH_CLOSE, kernel).view(np.bool_)
     closed_up, closed_down = _extents(closed)
-    crossing = _without_spurs((closed_up > half + SLACK) & (closed_down > half + SLACK))
+    out = half + SLACK
+    touched = np.stack([up > out, down > out, (closed_up > out) & (closed_down > out)])
+    above, below, crossing = _without_spurs(touched)
     above_ends = above | _bridges(ink, trace, above, -1, half)
     below_ends = below | _bridges(ink, trace, below, 1, half)
     reach = int(np.ceil(half + DROPOUT))
@@ -266,9 +267,9 @@ def _without_other_rules(band: NDArray[np.bool_], half: float) -> NDArray[np.boo
 
 
 def _without_spurs(touched: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Clears runs of fewer than ``SPUR`` columns: the ragged edge of a rule, not a stroke."""
-    row = touched[None, :].astype(np.uint8)
-    return cv2.morphologyEx(row, cv2.MORPH_OPEN, np.ones((1, SPUR), np.uint8))[0] > 0
+    """Clears, in each row, runs of fewer than ``SPUR`` columns: the ragged edge of a rule, not a stroke."""
+    kernel = np.ones((1, SPUR), np.uint8)
+    return cv2.morphologyEx(touched.view(np.uint8), cv2.MORPH_OPEN, kernel).view(np.bool_)
 
 
 def _bridges(

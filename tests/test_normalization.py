@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segmentation.normalization import SIZE, normalize_glyph, normalize_tight
+from segmentation.normalization import SIZE, normalize_all, normalize_glyph, normalize_tight
 
 
 def extent(crop):
@@ -108,3 +108,21 @@ def test_the_short_way_for_tight_ink_gives_the_same_pixels():
     crop = np.zeros((SIZE, SIZE), np.uint8)
     normalize_tight(tight, crop)
     np.testing.assert_array_equal(crop, normalize_glyph(ink))
+
+
+def test_many_glyphs_at_once_become_what_each_becomes_alone() -> None:
+    rng = np.random.default_rng(5)
+    inks = []
+    shapes = [(1, 1), (1, 90), (90, 1), (20, 20), (3, 5), (200, 7), *rng.integers(2, 120, (60, 2))]
+    for height, width in shapes:
+        ink = np.where(rng.random((height, width)) < 0.3, rng.integers(1, 256, (height, width)), 0)
+        ink[[0, -1]] = ink[:, [0, -1]] = 255
+        inks.append(ink.astype(np.uint8))
+    inks.append(np.ones((300, 300), np.uint8))
+    boxes = np.array([(0, 0, ink.shape[1], ink.shape[0]) for ink in inks])
+    alone = np.stack([normalize_glyph(ink) for ink in inks])
+    np.testing.assert_array_equal(normalize_all(inks, boxes), alone)
+
+
+def test_no_glyphs_are_no_crops() -> None:
+    assert normalize_all([], np.zeros((0, 4), np.intp)).shape == (0, SIZE, SIZE)
