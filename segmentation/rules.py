@@ -55,13 +55,14 @@ def remove_frame(ink: NDArray[np.bool_], expected: Frame) -> tuple[NDArray[np.bo
     """
     cleaned = ink.copy()
     left, top, right, bottom = expected.left, expected.top, expected.right, expected.bottom
-    # Transposed copies let one function trace rules of both directions.
-    turned = cv2.transpose(ink.view(np.uint8)).view(np.bool_)
+    # Turned copies of what is near them let one function trace upright rules too.
+    strips = {"left": _strip(ink, left), "right": _strip(ink, right)}
+    turned = {side: np.ascontiguousarray(ink[:, strip].T) for side, strip in strips.items()}
     traces = {
         "top": _trace(ink, top, left, right),
         "bottom": _trace(ink, bottom, left, right),
-        "left": _trace(turned, left, top, bottom),
-        "right": _trace(turned, right, top, bottom),
+        "left": _trace(turned["left"], left - strips["left"].start, top, bottom),
+        "right": _trace(turned["right"], right - strips["right"].start, top, bottom),
     }
     found = [trace for trace in traces.values() if trace is not None]
     if not found:
@@ -69,18 +70,29 @@ def remove_frame(ink: NDArray[np.bool_], expected: Frame) -> tuple[NDArray[np.bo
     width = float(np.median([trace.width for trace in found]))
     for side, trace in traces.items():
         if trace is not None:
-            across = side in ("left", "right")
-            _erase(turned if across else ink, cleaned.T if across else cleaned, trace, width)
+            if side in strips:
+                _erase(turned[side], cleaned[:, strips[side]].T, trace, width)
+            else:
+                _erase(ink, cleaned, trace, width)
 
     def place(side: str, otherwise: float) -> float:
         trace = traces[side]
-        return float(np.median(trace.middle)) if trace is not None else otherwise
+        if trace is None:
+            return otherwise
+        return float(np.median(trace.middle)) + (strips[side].start if side in strips else 0)
 
     seen = min(trace.seen if trace else 0.0 for trace in (traces["top"], traces["bottom"]))
     sides = (place("left", left), place("top", top), place("right", right), place("bottom", bottom))
     frame = Frame(*sides, width, seen)
     _erase_corners(cleaned, frame)
     return cleaned, frame
+
+
+def _strip(ink: NDArray[np.bool_], level: float) -> slice:
+    """The columns in which an upright rule near column ``level`` and what touches it may stand."""
+    first = max(0, round(level) - MARGIN - 3 * SEARCH)
+    first -= first % 2  # halves of a pixel are rounded to even: to the same one in the strip as outside
+    return slice(first, max(first, min(ink.shape[1], round(level) + MARGIN + 3 * SEARCH + 1)))
 
 
 def remove_rule(
@@ -146,10 +158,11 @@ def _trace(
     if len(edges) > 1 and last - first - edges[-1] < BLOCK // 2:
         edges = edges[:-1]
     sizes = np.diff(np.append(edges, last - first))
-    counts = np.add.reduceat(band, edges, axis=1, dtype=np.intp)
+    counts = np.add.reduceat(band.view(np.uint8), edges, axis=1, dtype=np.uint8).astype(np.intp)
     share = counts / sizes
-    padded = np.pad(counts, ((1, 1), (0, 0)))
-    smooth = padded[:-2] + counts + padded[2:]
+    smooth = counts.copy()
+    smooth[1:] += counts[:-1]
+    smooth[:-1] += counts[1:]
     # Of two rules close to each other, as between two boxes, the one nearer to its place.
     smooth = smooth * (1 - STRAY * np.abs(np.arange(top, bottom) - level))[:, None]
     peak = smooth.max(axis=0) / (3 * sizes)
