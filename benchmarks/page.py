@@ -113,7 +113,7 @@ def measure_pages(reader: PageReader, pages: dict[str, bytes], rounds: int) -> s
             share = Spread.of([100 * one[stage] / one["page"] for one in stages])
             shares.append([name, stage, spread.text(), share.text("", 0)])
         shares.append([name, "candidates", f"{stages[0]['candidates']:,.0f}", ""])
-    heads = ["page", "decode, ms", "decode + Otsu + components, ms", "ours, ms", "ours : decode", "ours : these"]
+    heads = ["page", "decode, ms", "with Otsu and components, ms", "ours, ms", "ours : decode", "ours : with these"]
     return "\n\n".join([table(heads, against), table(["page", "stage", "ms", "% of our page"], shares)])
 
 
@@ -138,11 +138,11 @@ def measure_tesseract(reader: PageReader, pages: dict[str, bytes]) -> str:
     if shutil.which("tesseract") is None:
         return "Not installed, so not compared."
     rows = []
+    one_thread = {**os.environ, "OMP_THREAD_LIMIT": "1"}
     for name, data in pages.items():
-        command = ["tesseract", "stdin", "stdout"]
         work: dict[str, Callable[[], object]] = {
             "theirs": lambda data=data: subprocess.run(
-                command, input=data, check=True, capture_output=True, env={**os.environ, "OMP_THREAD_LIMIT": "1"}
+                ["tesseract", "stdin", "stdout"], input=data, check=True, capture_output=True, env=one_thread
             ),
             "ours": lambda data=data: reader.read(data),
         }

@@ -160,11 +160,11 @@ def _trace(
     sizes = np.diff(np.append(edges, last - first))
     counts = np.add.reduceat(band.view(np.uint8), edges, axis=1, dtype=np.uint8).astype(np.intp)
     share = counts / sizes
-    smooth = counts.copy()
-    smooth[1:] += counts[:-1]
-    smooth[:-1] += counts[1:]
+    of_three = counts.copy()
+    of_three[1:] += counts[:-1]
+    of_three[:-1] += counts[1:]
     # Of two rules close to each other, as between two boxes, the one nearer to its place.
-    smooth = smooth * (1 - STRAY * np.abs(np.arange(top, bottom) - level))[:, None]
+    smooth = of_three * (1 - STRAY * np.abs(np.arange(top, bottom) - level))[:, None]
     peak = smooth.max(axis=0) / (3 * sizes)
     if np.average(peak, weights=sizes) < coverage:
         return None
