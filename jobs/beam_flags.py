@@ -32,15 +32,19 @@ class _FlagParser(_BeamArgumentParser):  # type: ignore[misc]
         raise CommandError(ExitCode.USAGE, f"run: {message}")
 
 
-def beam_options(flags: Sequence[str], own_flags: Sequence[str]) -> PipelineOptions:
+def beam_options(
+    flags: Sequence[str], own_flags: Sequence[str], workers: int | None = None
+) -> PipelineOptions:
     """Beam's options from the words that the command itself does not know.
 
     Args:
         flags: such as ``--runner=FlinkRunner`` or ``--runner FlinkRunner``.
         own_flags: of the command, for the did-you-mean.
+        workers: processes of the local runner; None leaves that to the flags.
 
     Raises:
-        CommandError: a word that nobody understands, a wrong value, or a runner that does not exist.
+        CommandError: a word that nobody understands, a wrong value, a runner that does not exist, or workers
+            of one that is not local.
     """
     parser = _FlagParser(allow_abbrev=False)
     for kind in {str(kind): kind for kind in PipelineOptions.__subclasses__()}.values():
@@ -53,7 +57,32 @@ def beam_options(flags: Sequence[str], own_flags: Sequence[str]) -> PipelineOpti
         candidates = [*own_flags, *parser._option_string_actions]
         raise CommandError(ExitCode.USAGE, unknown_flag(unknown[0], candidates, "run"))
     _check_runner(known)
-    return PipelineOptions(flags if known.runner else [*flags, f"--runner={DEFAULT_RUNNER}"])
+    chosen = [] if known.runner else [f"--runner={DEFAULT_RUNNER}"]
+    return PipelineOptions([*flags, *chosen, *_worker_flags(known, workers)])
+
+
+def worker_processes(options: PipelineOptions) -> bool:
+    """Whether the job's workers are other processes of this machine, started by the local runner."""
+    known = options.get_all_options()
+    local = known["runner"] == DEFAULT_RUNNER
+    return local and known["direct_running_mode"] == "multi_processing"
+
+
+def _worker_flags(known: Any, workers: int | None) -> list[str]:
+    if workers is None:
+        return []
+    if workers < 1:
+        raise CommandError(ExitCode.USAGE, f"--workers {workers}: must be at least 1.")
+    if known.runner not in (None, DEFAULT_RUNNER):
+        raise CommandError(
+            ExitCode.USAGE,
+            f"--workers {workers}: is for the local runner; {known.runner} has flags of its own for that.",
+        )
+    if known.direct_num_workers != 1 or known.direct_running_mode != "in_memory":
+        raise CommandError(ExitCode.USAGE, f"--workers {workers}: leave out the --direct_ flags.")
+    if workers == 1:
+        return []
+    return [f"--direct_num_workers={workers}", "--direct_running_mode=multi_processing"]
 
 
 def _check_runner(known: Any) -> None:

@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     JOB_FAILED = 8
     NO_RESULTS = 9
     BAD_QUERY = 10
+    TOO_MANY_FAILURES = 11
     INTERRUPTED = 130
 
 
@@ -36,6 +37,9 @@ MEANINGS = {
     ExitCode.JOB_FAILED: "the runner gave the job up; nothing of it is visible in the output",
     ExitCode.NO_RESULTS: "the folder holds no complete run",
     ExitCode.BAD_QUERY: "the SQL is wrong, or does more than read",
+    ExitCode.TOO_MANY_FAILURES: (
+        "more pages failed than --max_failure_ratio allows; stderr says whether the run is visible"
+    ),
     ExitCode.INTERRUPTED: "stopped by Ctrl-C; nothing of the run is visible in the output",
 }
 

@@ -5,11 +5,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from pipeline.progress import ProgressReader
+from pipeline.progress import ProgressReader, stop_file
 
 LIVE_SECONDS = 0.5
 PLAIN_SECONDS = 5.0
@@ -22,9 +23,21 @@ class ProgressDisplay:
         path: the file for the workers; exists inside the ``with`` block.
     """
 
-    def __init__(self, files: int | None, stream: TextIO | None = None) -> None:
-        """``files``: how many will be read, if that is known; ``stream``: where to show, else stderr."""
+    def __init__(
+        self,
+        files: int | None,
+        stream: TextIO | None = None,
+        stops: Callable[[Mapping[str, int]], bool] | None = None,
+    ) -> None:
+        """Shows nothing yet.
+
+        Args:
+            files: how many will be read, if that is known.
+            stream: where to show, else stderr.
+            stops: looks at the counts a few times a second, and says whether the workers should stop.
+        """
         self._files = files
+        self._stops = stops or (lambda counts: False)
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
         self._stop = threading.Event()
@@ -45,13 +58,19 @@ class ProgressDisplay:
         """Stops showing and removes the file."""
         self._stop.set()
         self._thread.join()
-        os.unlink(self.path)
+        for path in (self.path, stop_file(self.path)):
+            Path(path).unlink(missing_ok=True)
 
     def _show_until_stopped(self) -> None:
         reader = ProgressReader(self.path)
-        seconds = LIVE_SECONDS if self._live else PLAIN_SECONDS
-        while not self._stop.wait(seconds):
-            self._show(progress_line(reader.update(), self._files, time.monotonic() - self._start))
+        shown = 0.0
+        while not self._stop.wait(min(LIVE_SECONDS, PLAIN_SECONDS)):
+            counts, seconds = reader.update(), time.monotonic() - self._start
+            if self._stops(counts):
+                Path(stop_file(self.path)).touch()
+            if self._live or seconds - shown >= PLAIN_SECONDS:
+                shown = seconds
+                self._show(progress_line(counts, self._files, seconds))
         if self._live:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
@@ -70,6 +89,8 @@ def progress_line(counts: Mapping[str, int], files: int | None, seconds: float) 
     parts = [
         f"{done:,} {'page' if done == 1 else 'pages'}" + (f" of {files:,} files" if files is not None else "")
     ]
+    if counts.get("skipped"):
+        parts.append(f"{counts['skipped']:,} skipped")
     if failed:
         parts.append(f"{failed:,} failed")
     parts.append(f"{counts.get('status:review', 0):,} fields to review")

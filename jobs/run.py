@@ -2,39 +2,23 @@
 
 import argparse
 import os
-import shlex
-import signal
 import sys
-import threading
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import Any, Self
-
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineState
 
 from jobs.beam_flags import beam_options
 from jobs.cli import stderr_hidden, version
 from jobs.exit_codes import CommandError, ExitCode
-from jobs.progress import ProgressDisplay
+from jobs.run_lock import RunLock, clear_dead_runs
+from jobs.running import run_job
 from model.calibration import Calibration, CalibrationError, acceptance_threshold
 from model.classifier import ClassifierError, load_classifier, model_card
-from pipeline.build import build
 from pipeline.matching import absolute, is_local, match_files
-from pipeline.options import MAX_PIXELS, MIN_CONFIDENCE, JobOptions, new_run_id
+from pipeline.options import MAX_PAGES, MAX_PIXELS, MIN_CONFIDENCE, JobOptions, new_run_id
+from pipeline.resume import earlier_runs
 from pipeline.schemas import TABLES
-from pipeline.stages import Stages, real_stages
-from pipeline.writing import (
-    discard_temporary,
-    read_record,
-    run_record_path,
-    table_folder,
-    temporary_folder,
-)
+from pipeline.stages import real_stages
+from pipeline.writing import run_record_path, table_folder, temporary_folder
 from segmentation.choosing import load_templates
 from segmentation.templates import FormTemplate, TemplateError
 
@@ -43,8 +27,8 @@ EPILOG = """examples:
   formscribe run --input scans --output out --template hsf
   formscribe run --input 'scans/*.png' 'more/*.tif' --output out --template my_form.toml
   formscribe run --input scans --output out --template my_form.toml hsf
-  formscribe run --input scans --output out --template hsf --direct_num_workers=4 \\
-      --direct_running_mode=multi_processing
+  formscribe run --input scans --output out --template hsf --workers 4
+  formscribe run --input scans --output out --template hsf --resume
   formscribe run --input gs://bucket/scans/ --output gs://bucket/out --template hsf \\
       --runner DataflowRunner --project my-project --region europe-west1
 
@@ -96,18 +80,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="a larger page fails before it is decoded (default: %(default)s)",
     )
+    _add_limits(parser)
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes on this machine, about one a core (default: 1)"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave out files that an earlier run into OUT has read, unless they, the templates, the model "
+        "or the options have changed",
+    )
     parser.add_argument(
         "--run_id", metavar="ID", help="name of this run (default: the time and a random suffix)"
     )
 
 
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max_pages_per_file",
+        type=int,
+        default=MAX_PAGES,
+        metavar="N",
+        help="a file with more fails as a whole (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max_page_seconds",
+        type=float,
+        metavar="S",
+        help="a page fails once it has taken longer; looked at between its steps (default: no limit)",
+    )
+    parser.add_argument(
+        "--max_failure_ratio",
+        type=float,
+        metavar="P",
+        help="of the pages this share may fail, 0 to 1; more gives an exit code of its own, and stops a "
+        "local job early (default: no limit)",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Checks everything that can be checked, runs the job, and tells how it went."""
-    flags = beam_options(args.rest, _own_flags())
+    flags = beam_options(args.rest, _own_flags(), args.workers)
     options = job_options(args)
     files = check_inputs(options.inputs)
-    check_output(options)
-    return run_job(options, flags, real_stages(options), files, args.verbose)
+    check_earlier(options)
+    stages = real_stages(options)
+    return run_job(options, flags, stages, files, claim_output(options), args.verbose)
 
 
 def _own_flags() -> list[str]:
@@ -136,6 +154,10 @@ def job_options(args: argparse.Namespace) -> JobOptions:
             max_error_rate=args.max_error_rate,
             thresholds=acceptance_thresholds(args.max_error_rate, templates, model_path),
             max_pixels=args.max_pixels,
+            max_pages_per_file=args.max_pages_per_file,
+            max_page_seconds=args.max_page_seconds,
+            max_failure_ratio=args.max_failure_ratio,
+            resume=args.resume,
             run_id=args.run_id or new_run_id(),
             version=version(),
         )
@@ -211,110 +233,46 @@ def check_inputs(inputs: Sequence[str]) -> int | None:
     return len(files) if all(is_local(name) for name in inputs) else None
 
 
-def check_output(options: JobOptions) -> None:
-    """Makes the output folder, if it is local, and sees whether it can be written.
+def claim_output(options: JobOptions) -> RunLock:
+    """Makes the output folder, if it is local, sees whether it can be written, and clears what is dead in it.
 
     Raises:
         CommandError: it cannot, or it already has a run of this name.
     """
+    lock = RunLock(options.output, options.run_id)
     if not is_local(options.output):
-        return
+        return lock
+    taken = CommandError(
+        ExitCode.USAGE, f"--run_id {options.run_id}: is in {options.output} already; name another."
+    )
     try:
-        places = [run_record_path(options.output, options.run_id)]
-        places += [table_folder(options.output, table, options.run_id) for table in TABLES]
-        if any(Path(place).exists() for place in places):
-            raise CommandError(
-                ExitCode.USAGE, f"--run_id {options.run_id}: is in {options.output} already; name another."
-            )
-        folder = Path(temporary_folder(options.output, options.run_id))
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / "probe"
+        if Path(run_record_path(options.output, options.run_id)).exists():
+            raise taken
+        clear_dead_runs(options.output)
+        places = [table_folder(options.output, table, options.run_id) for table in TABLES]
+        if any(Path(place).exists() for place in places) or not lock.acquire():
+            raise taken
+        probe = Path(temporary_folder(options.output, options.run_id)) / "probe"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
+        lock.release()
         raise CommandError(
             ExitCode.OUTPUT_NOT_WRITABLE,
             f"--output {options.output}: cannot be written ({error.strerror}). Name a folder that can.",
         ) from None
+    return lock
 
 
-def run_job(
-    options: JobOptions, flags: PipelineOptions, stages: Stages, files: int | None, verbose: bool = False
-) -> int:
-    """Runs the job to its end and prints the summary; ``files`` is their number, if known."""
-    start = time.monotonic()
-    interrupts = Interrupts()
-    try:
-        with interrupts, stderr_hidden(verbose) as stream, ProgressDisplay(files, stream) as progress:
-            options = replace(options, progress_file=progress.path)
-            pipeline = beam.Pipeline(options=flags)
-            build(pipeline, options, stages)
-            state = pipeline.run().wait_until_finish()
-        if state not in (None, PipelineState.DONE):
-            raise CommandError(ExitCode.JOB_FAILED, f"the runner ended the job as {state}.")
-        record = read_record(options.output, options.run_id)
-    except CommandError:
-        discard_temporary(options.output, options.run_id)
-        raise
-    except BaseException as error:
-        discard_temporary(options.output, options.run_id)
-        if interrupts.seen or not isinstance(error, Exception):
-            raise KeyboardInterrupt from error
-        raise CommandError(
-            ExitCode.JOB_FAILED, f"the job failed, and nothing of it is visible: {_last_line(error)}"
-        ) from error
-    print(summary(record, time.monotonic() - start))
-    return ExitCode.ALL_PAGES_FAILED if record["failures"] and not record["forms"] else ExitCode.OK
+def check_earlier(options: JobOptions) -> None:
+    """Sees, for ``--resume``, whether the records of earlier runs can be read.
 
-
-class Interrupts:
-    """Remembers Ctrl-C, which Beam turns into an ordinary error if it falls into the work on an element.
-
-    Attributes:
-        seen: whether there was one inside the ``with`` block.
+    Raises:
+        CommandError: one cannot.
     """
-
-    def __init__(self) -> None:
-        """Watches nothing yet."""
-        self.seen = False
-
-    def __enter__(self) -> Self:
-        """Watches, if this is the thread that may."""
-        self._watching = threading.current_thread() is threading.main_thread()
-        if self._watching:
-            self._before = signal.signal(signal.SIGINT, self._interrupt)
-        return self
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.seen = True
-        raise KeyboardInterrupt
-
-    def __exit__(self, *error: object) -> None:
-        """Puts back what was there."""
-        if self._watching:
-            signal.signal(signal.SIGINT, self._before)
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
-
-
-def summary(record: dict[str, Any], seconds: float) -> str:
-    """What a run has done, and what to type next."""
-    output, fields = record["options"]["output"], record["fields"]
-    shown = os.path.relpath(output) if is_local(output) else output
-    quoted = shlex.quote(output if shown.startswith("..") else shown)
-    lines = [
-        f"{record['forms']:,} of {record['pages_in']:,} pages read in {seconds:.1f} s "
-        f"({record['pages_in'] / max(seconds, 1e-9):.1f} pages/s)",
-        f"{record['failures']:,} failed"
-        + "".join(f"; {code}: {n:,}" for code, n in sorted(record["failure_codes"].items())),
-        f"fields: {fields.get('accepted', 0):,} accepted, {fields.get('review', 0):,} to review, "
-        f"{fields.get('blank', 0):,} blank",
-        f"output: {output}, run {record['run']}",
-    ]
-    sql = "SELECT source, page, code, message FROM failures"
-    if record["forms"]:
-        sql = "SELECT source, page, field, text, confidence FROM fields WHERE status = 'review'"
-    return "\n".join([*lines, f'next:   formscribe query {quoted} "{sql}"'])
+    if not options.resume:
+        return
+    try:
+        earlier_runs(options)
+    except (OSError, ValueError) as error:
+        raise CommandError(ExitCode.NO_RESULTS, f"--resume: {error}") from None

@@ -3,19 +3,11 @@
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
+from pipeline.inputs import MatchFiles, ReadPages
 from pipeline.options import JobOptions
+from pipeline.stage_functions import FAILED, SEEN
 from pipeline.stages import Stages, real_stages
-from pipeline.transforms import (
-    FAILED,
-    SEEN,
-    ClassifyPages,
-    CommitRun,
-    MatchFiles,
-    ReadFields,
-    ReadPages,
-    SegmentPages,
-    WriteRows,
-)
+from pipeline.transforms import ClassifyPages, CommitRun, ReadFields, SegmentPages, WriteRows
 
 
 def build(pipeline: beam.Pipeline, options: JobOptions, stages: Stages | None = None) -> PCollection:
@@ -33,8 +25,8 @@ def build(pipeline: beam.Pipeline, options: JobOptions, stages: Stages | None = 
     """
     stages = stages or real_stages(options)
     patterns = pipeline | "Inputs" >> beam.Create(list(options.inputs))
-    files, unmatched, unmatched_seen = patterns | "MatchFiles" >> MatchFiles()
-    decoded = files | "ReadPages" >> ReadPages(stages)
+    files, unmatched, unmatched_seen = patterns | "MatchFiles" >> MatchFiles(options)
+    decoded = files | "ReadPages" >> ReadPages(stages, options)
     segmented = decoded.pages | "SegmentPages" >> SegmentPages(stages, options)
     classified = segmented.pages | "ClassifyPages" >> ClassifyPages(stages)
     read = classified | "ReadFields" >> ReadFields(stages, options)

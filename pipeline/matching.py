@@ -70,6 +70,16 @@ def _walk(top: str) -> Iterator[str]:
     yield from unreadable  # a folder that cannot be listed becomes a failure when it is opened
 
 
+def list_folder(folder: str, suffix: str) -> list[str]:
+    """The files directly in a folder whose names end so, in order; none if there is no such folder."""
+    if is_local(folder):
+        if not os.path.isdir(folder):
+            return []
+        return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(suffix))
+    (result,) = FileSystems.match([FileSystems.join(folder, "*" + suffix)])
+    return sorted(metadata.path for metadata in result.metadata_list)
+
+
 def expand_choices(pattern: str) -> list[str]:
     """``a.{png,jpg}`` to ``a.png`` and ``a.jpg``, as a shell does."""
     choice = _CHOICE.search(pattern)

@@ -13,6 +13,7 @@ from typing import Any
 from segmentation.templates import FormTemplate
 
 MAX_PIXELS = 120_000_000
+MAX_PAGES = 1000
 MIN_CONFIDENCE = 0.9
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -43,6 +44,10 @@ class JobOptions:
         thresholds: by charset, what stands instead of ``min_confidence`` to keep that rate; infinity sends
             all such fields to review.
         max_pixels: a page with more is a failure, before it is decoded.
+        max_pages_per_file: a file with more is one failure.
+        max_page_seconds: a page that has taken longer is a failure, or None; see ``pipeline.limits``.
+        max_failure_ratio: of the pages, 0..1, or None; more is no success; for the record.
+        resume: whether to leave out what earlier runs have read; see ``pipeline.resume``.
         run_id: names the run in the output.
         started: when, as ISO 8601 in UTC.
         version: of formscribe.
@@ -63,6 +68,10 @@ class JobOptions:
     version: str = "unknown"
     progress_file: str | None = None
     more_templates: tuple[FormTemplate, ...] = ()
+    max_pages_per_file: int = MAX_PAGES
+    max_page_seconds: float | None = None
+    max_failure_ratio: float | None = None
+    resume: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the option that is out of range."""
@@ -76,6 +85,12 @@ class JobOptions:
             raise ValueError(f"--max_error_rate: {self.max_error_rate} is not between 0 and 1.")
         if self.max_pixels < 1:
             raise ValueError(f"--max_pixels: {self.max_pixels} is not a positive number.")
+        if self.max_pages_per_file < 1:
+            raise ValueError(f"--max_pages_per_file: {self.max_pages_per_file} is not a positive number.")
+        if self.max_page_seconds is not None and not self.max_page_seconds > 0:
+            raise ValueError(f"--max_page_seconds: {self.max_page_seconds} is not above 0.")
+        if self.max_failure_ratio is not None and not 0 <= self.max_failure_ratio <= 1:
+            raise ValueError(f"--max_failure_ratio: {self.max_failure_ratio} is not between 0 and 1.")
         if not _RUN_ID.fullmatch(self.run_id):
             raise ValueError(f"--run_id: {self.run_id!r} has other characters than letters, digits and . _ -")
 
@@ -103,6 +118,10 @@ class JobOptions:
             "max_error_rate": self.max_error_rate,
             "thresholds": {k: v if math.isfinite(v) else None for k, v in self.thresholds.items()},
             "max_pixels": self.max_pixels,
+            "max_pages_per_file": self.max_pages_per_file,
+            "max_page_seconds": self.max_page_seconds,
+            "max_failure_ratio": self.max_failure_ratio,
+            "resume": self.resume,
         }
 
 

@@ -10,17 +10,33 @@ from collections import Counter
 from collections.abc import Mapping
 
 
+class JobStoppedError(RuntimeError):
+    """The launcher wants the workers to stop."""
+
+
+def stop_file(path: str) -> str:
+    """The file beside a progress file that tells all workers to stop."""
+    return f"{path}.stop"
+
+
 class ProgressWriter:
     """Appends to the progress file, if there is one on this machine; never disturbs the work."""
 
     def __init__(self, path: str | None) -> None:
-        """Opens the file only if the launcher has made it."""
+        """Opens the file only if the launcher has made it, and tells which process this is."""
         self._file: int | None = None
+        self._stop = stop_file(path) if path is not None else ""
         if path is not None:
             try:
                 self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
             except OSError:  # another machine, or the launcher has left
                 return
+        self.add({f"worker:{os.getpid()}": 1})
+
+    def check(self) -> None:
+        """Raises JobStoppedError if the launcher wants to stop."""
+        if self._file is not None and os.path.exists(self._stop):
+            raise JobStoppedError("stopped by the launcher")
 
     def add(self, counts: Mapping[str, int]) -> None:
         """Tells the launcher what one page has added."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model.alphabets import CLASS_COUNT
 from model.decoding import Constraint, Lattice, Reading
 from pipeline.comb_text import with_empty_cells
+from pipeline.limits import check_time
 from pipeline.options import JobOptions
 from pipeline.records import (
     ClassifiedPage,
@@ -84,14 +85,17 @@ def segment_decoded(
     page: DecodedPage,
     segment_page: Callable[[NDArray[np.uint8], FormTemplate], SegmentedPage],
     template: FormTemplate,
+    max_seconds: float | None = None,
 ) -> PageToClassify | Failure:
     """Finds the form on a page and cuts its fields into candidates, or says why it could not."""
     start = time.perf_counter()
     try:
+        check_time(page.milliseconds, max_seconds)
         segmented = segment_page(page.gray, template)
+        times = {**page.milliseconds, "segment": _since(start)}
+        check_time(times, max_seconds)
     except Exception as error:
         return failure_of(error, *page.key, page.sha256, "segment")
-    times = {**page.milliseconds, "segment": _since(start)}
     return PageToClassify(page.key, page.sha256, segmented, times)
 
 
@@ -147,6 +151,7 @@ def page_rows(
     ticks = tick_rows(page.key, page.segmented.fields, template, options.min_confidence)
     at = 0
     for found in page.segmented.fields:
+        check_time(page.milliseconds, options.max_page_seconds, _since(start))
         if found.mark is not None:
             fields.extend([ticks[found.name]] if found.name in ticks else [])
             continue

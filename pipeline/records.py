@@ -20,6 +20,22 @@ class PageKey(NamedTuple):
     page: int
 
 
+class FileToRead(NamedTuple):
+    """A scan, and with ``--resume`` the hash at which its ``pages`` need not be read again."""
+
+    source: str
+    known_sha256: str | None = None
+    pages: int = 0
+
+
+class Seen(NamedTuple):
+    """What was found in the inputs, counted apart from what becomes of it; sums over files."""
+
+    pages: int = 0
+    skipped_files: int = 0
+    skipped_pages: int = 0
+
+
 class Failure(NamedTuple):
     """Why something could not be read; a row of the table ``failures``.
 
@@ -98,6 +114,7 @@ class Totals:
     failures: int
     fields: Mapping[str, int] = field(default_factory=Counter)
     failure_codes: Mapping[str, int] = field(default_factory=Counter)
+    latencies: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:

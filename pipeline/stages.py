@@ -67,7 +67,9 @@ def real_stages(options: JobOptions) -> Stages:
     from segmentation.segmenting import segment_page
 
     return Stages(
-        open_document=partial(_open_document, max_pixels=options.max_pixels),
+        open_document=partial(
+            _open_document, max_pixels=options.max_pixels, max_pages=options.max_pages_per_file
+        ),
         segment_page=partial(_segment_best, options.templates) if options.more_templates else segment_page,
         load_classifier=partial(load_classifier, options.model_path, threads=1),
         decode=partial(_decode, calibration=Calibration.of_card(model_card(options.model_path))),
@@ -89,7 +91,7 @@ def _decode(lattice: Lattice, constraint: Constraint, calibration: Calibration) 
     return calibration.apply(read_row(lattice, constraint), constraint.charset)
 
 
-def _open_document(data: bytes, max_pixels: int) -> OpenedDocument:
+def _open_document(data: bytes, max_pixels: int, max_pages: int) -> OpenedDocument:
     from segmentation.images import ImageLimits, open_document
 
-    return open_document(data, ImageLimits(max_pixels=max_pixels))
+    return open_document(data, ImageLimits(max_pixels=max_pixels, max_pages=max_pages))

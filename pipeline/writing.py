@@ -12,6 +12,7 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -19,8 +20,9 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.latency import latencies, latency_counts
 from pipeline.options import JobOptions, utc_now
-from pipeline.records import Failure, PageRows, Row, ShardFile, Totals
+from pipeline.records import Failure, PageRows, Row, Seen, ShardFile, Totals
 from pipeline.schemas import STATUSES, TABLES
 
 ROW_GROUP_ROWS = 16_384
@@ -110,7 +112,7 @@ class BundleWriter:
             self._tables["failures"].add([item._asdict()], counts)
             return counts
         counts = {f"status:{status}": item.form[f"fields_{status}"] for status in STATUSES}
-        self._tables["forms"].add([item.form], counts)
+        self._tables["forms"].add([item.form], {**counts, **latency_counts(item.form)})
         self._tables["fields"].add(item.fields, {})
         self._tables["characters"].add(item.characters, {})
         return counts
@@ -131,16 +133,19 @@ def totals_of(pages_in: int, shards: Iterable[ShardFile]) -> Totals:
     def of(kind: str) -> dict[str, int]:
         return {name.partition(":")[2]: n for name, n in sorted(counts.items()) if name.startswith(kind)}
 
-    return Totals(pages_in, rows["forms"], rows["failures"], of("status:"), of("code:"))
+    return Totals(pages_in, rows["forms"], rows["failures"], of("status:"), of("code:"), latencies(counts))
 
 
-def commit_run(options: JobOptions, pages_in: int, shards: Iterable[ShardFile]) -> Totals:
+def commit_run(
+    options: JobOptions, pages_in: int, shards: Iterable[ShardFile], skipped: Seen | None = None
+) -> Totals:
     """Makes a run visible: files into place, then the record. Doing it twice is as good as once.
 
     Args:
         options: of the job.
         pages_in: pages that were found, counted apart from the rows; a file that cannot be opened is one.
         shards: the files of all bundles that succeeded.
+        skipped: what was left out because an earlier run has read it.
 
     Raises:
         RuntimeError: pages in are not forms and failures together; nothing becomes visible.
@@ -158,7 +163,7 @@ def commit_run(options: JobOptions, pages_in: int, shards: Iterable[ShardFile]) 
     for table in TABLES:
         paths = [shard.path for shard in shards if shard.table == table]
         _place(paths or [_empty_file(table, options)], table_folder(options.output, table, options.run_id))
-    _write_record(record, options, totals)
+    _write_record(record, options, totals, skipped or Seen())
     discard_temporary(options.output, options.run_id)
     return totals
 
@@ -182,12 +187,16 @@ def _empty_file(table: str, options: JobOptions) -> str:
     return path
 
 
-def _write_record(path: str, options: JobOptions, totals: Totals) -> None:
+def _write_record(path: str, options: JobOptions, totals: Totals, skipped: Seen) -> None:
+    finished = utc_now()
+    duration = datetime.fromisoformat(finished) - datetime.fromisoformat(options.started)
+    seconds = max(duration.total_seconds(), 0.001)
     content = {
         "run": options.run_id,
         "version": options.version,
         "started": options.started,
-        "finished": utc_now(),
+        "finished": finished,
+        "seconds": round(seconds, 3),
         "template_sha256": options.template.sha256,
         "templates": {template.name: template.sha256 for template in options.templates},
         "model_sha256": options.model_sha256,
@@ -197,6 +206,9 @@ def _write_record(path: str, options: JobOptions, totals: Totals) -> None:
         "failures": totals.failures,
         "fields": dict(totals.fields),
         "failure_codes": dict(totals.failure_codes),
+        "skipped": {"files": skipped.skipped_files, "pages": skipped.skipped_pages},
+        "pages_per_second": round(totals.pages_in / seconds, 3),
+        "latency_ms": dict(totals.latencies),
     }
     temporary = FileSystems.join(temporary_folder(options.output, options.run_id), f"{options.run_id}.json")
     with _create(temporary) as stream:
@@ -224,6 +236,14 @@ def discard_temporary(output: str, run_id: str) -> None:
         FileSystems.delete(found)
     except Exception:  # only tidiness is lost
         return
+
+
+def discard_run(output: str, run_id: str) -> None:
+    """Deletes what a dead run has left, also tables that it had moved into place without their record."""
+    if "://" not in output and not os.path.exists(run_record_path(output, run_id)):
+        for table in TABLES:
+            shutil.rmtree(table_folder(output, table, run_id), ignore_errors=True)
+    discard_temporary(output, run_id)
 
 
 def _create(path: str) -> Any:

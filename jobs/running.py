@@ -1,0 +1,185 @@
+"""Runs a job that has been checked to its end: progress, Ctrl-C, limits, cleaning up, the summary."""
+
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from types import FrameType
+from typing import Any, Self
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineState
+
+from jobs.beam_flags import worker_processes
+from jobs.cli import stderr_hidden
+from jobs.exit_codes import CommandError, ExitCode
+from jobs.guard import JobGuard
+from jobs.progress import ProgressDisplay
+from jobs.run_lock import RunLock
+from pipeline.build import build
+from pipeline.matching import is_local
+from pipeline.options import JobOptions
+from pipeline.schemas import TABLES
+from pipeline.stages import Stages
+from pipeline.writing import discard_run, discard_temporary, read_record, table_folder
+
+
+def run_job(
+    options: JobOptions,
+    flags: PipelineOptions,
+    stages: Stages,
+    files: int | None,
+    lock: RunLock,
+    verbose: bool = False,
+) -> int:
+    """Runs the job to its end and prints the summary.
+
+    Args:
+        options: of the job.
+        flags: of Beam.
+        stages: what is done to a page.
+        files: how many there are, if known.
+        lock: held by this process until the run is visible or gone.
+        verbose: whether warnings and logs of the libraries are shown.
+
+    Raises:
+        CommandError: the job failed or was stopped.
+        KeyboardInterrupt: somebody pressed Ctrl-C.
+    """
+    start = time.monotonic()
+    interrupts = Interrupts()
+    guard = JobGuard(options.max_failure_ratio, worker_processes(flags))
+
+    def stops(counts: Mapping[str, int]) -> bool:
+        lock.beat()
+        return guard.stops(counts)
+
+    try:
+        with interrupts, stderr_hidden(verbose) as stream, ProgressDisplay(files, stream, stops) as progress:
+            options = replace(options, progress_file=progress.path)
+            pipeline = beam.Pipeline(options=flags)
+            build(pipeline, options, stages)
+            state = pipeline.run().wait_until_finish()
+        if state not in (None, PipelineState.DONE):
+            raise CommandError(ExitCode.JOB_FAILED, f"the runner ended the job as {state}.")
+        record = read_record(options.output, options.run_id)
+    except BaseException as error:
+        if interrupts.seen or not isinstance(error, Exception):
+            _discard_interrupted(options)
+            raise KeyboardInterrupt from error
+        if not _is_visible(options):  # else only the runner's own tidying up went wrong
+            discard_run(options.output, options.run_id)
+            raise _job_error(error, guard) from error
+        record = read_record(options.output, options.run_id)
+    finally:
+        lock.release()
+    print(summary(record, time.monotonic() - start))
+    return verdict(record, options.max_failure_ratio)
+
+
+def _is_visible(options: JobOptions) -> bool:
+    try:
+        read_record(options.output, options.run_id)
+    except Exception:
+        return False
+    return True
+
+
+def _discard_interrupted(options: JobOptions) -> None:
+    """A runner's threads go on until the process ends: what they move into place now the next run clears."""
+    if is_local(options.output):
+        folders = (table_folder(options.output, table, options.run_id) for table in TABLES)
+        if any(os.path.exists(folder) for folder in folders):
+            return
+    discard_temporary(options.output, options.run_id)
+
+
+def _job_error(error: Exception, guard: JobGuard) -> CommandError:
+    if guard.reason is not None:
+        return guard.reason
+    if isinstance(error, CommandError):
+        return error
+    told = f"the job failed, and nothing of it is visible: {_last_line(error)}"
+    return CommandError(ExitCode.JOB_FAILED, told)
+
+
+def verdict(record: Mapping[str, Any], max_failure_ratio: float | None) -> ExitCode:
+    """The exit code of a run that is visible."""
+    pages, failures = record["pages_in"], record["failures"]
+    if failures and not record["forms"]:
+        return ExitCode.ALL_PAGES_FAILED
+    if max_failure_ratio is not None and failures > max_failure_ratio * pages:
+        print(
+            f"formscribe: --max_failure_ratio {max_failure_ratio:g}: {failures:,} of {pages:,} pages failed; "
+            "the run is complete and visible.",
+            file=sys.stderr,
+        )
+        return ExitCode.TOO_MANY_FAILURES
+    return ExitCode.OK
+
+
+class Interrupts:
+    """Remembers Ctrl-C, which Beam turns into an ordinary error if it falls into the work on an element.
+
+    Attributes:
+        seen: whether there was one inside the ``with`` block.
+    """
+
+    def __init__(self) -> None:
+        """Watches nothing yet."""
+        self.seen = False
+
+    def __enter__(self) -> Self:
+        """Watches, if this is the thread that may."""
+        self._watching = threading.current_thread() is threading.main_thread()
+        if self._watching:
+            self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.seen = True
+        raise KeyboardInterrupt
+
+    def __exit__(self, *error: object) -> None:
+        """Puts back what was there."""
+        if self._watching:
+            signal.signal(signal.SIGINT, self._before)
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def summary(record: dict[str, Any], seconds: float) -> str:
+    """What a run has done, and what to type next."""
+    output, fields = record["options"]["output"], record["fields"]
+    shown = os.path.relpath(output) if is_local(output) else output
+    quoted = shlex.quote(output if shown.startswith("..") else shown)
+    lines = [
+        f"{record['forms']:,} of {record['pages_in']:,} pages read in {seconds:.1f} s "
+        f"({record['pages_in'] / max(seconds, 1e-9):.1f} pages/s)",
+        *skipped_line(record),
+        f"{record['failures']:,} failed"
+        + "".join(f"; {code}: {n:,}" for code, n in sorted(record["failure_codes"].items())),
+        f"fields: {fields.get('accepted', 0):,} accepted, {fields.get('review', 0):,} to review, "
+        f"{fields.get('blank', 0):,} blank",
+        f"output: {output}, run {record['run']}",
+    ]
+    sql = "SELECT source, page, code, message FROM failures"
+    if record["forms"]:
+        sql = "SELECT source, page, field, text, confidence FROM fields WHERE status = 'review'"
+    return "\n".join([*lines, f'next:   formscribe query {quoted} "{sql}"'])
+
+
+def skipped_line(record: Mapping[str, Any]) -> list[str]:
+    """What ``--resume`` has left out, if anything."""
+    skipped = record["skipped"]
+    if not skipped["files"]:
+        return []
+    return [f"{skipped['files']:,} files, {skipped['pages']:,} pages skipped: read by an earlier run"]

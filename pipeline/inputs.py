@@ -1,0 +1,158 @@
+"""The PTransforms from what the user named to decoded pages."""
+
+import errno
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from pipeline.matching import match_files
+from pipeline.options import JobOptions
+from pipeline.reading import decode_pages, failure_of
+from pipeline.records import DecodedPage, Failure, FileToRead, Seen
+from pipeline.resume import EarlierRun, earlier_readings, earlier_runs, file_to_read
+from pipeline.stage_functions import FAILED, SEEN, StageFn, count
+from pipeline.stages import Stages
+
+_OPEN_CODES = {
+    errno.ENOENT: "file_not_found",
+    errno.EACCES: "permission_denied",
+    errno.EPERM: "permission_denied",
+    errno.EISDIR: "is_a_folder",
+}
+
+
+def read_file(path: str, max_bytes: int) -> bytes:
+    """The bytes of a local or remote file, as they are.
+
+    Raises:
+        FileTooLargeError: it has more than ``max_bytes``, of which no more are read.
+    """
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        data = bytes(stream.read(max_bytes + 1))
+    if len(data) > max_bytes:
+        raise FileTooLargeError(
+            f"the file has more than {max_bytes:,} bytes: split or compress it, or raise the limit"
+        )
+    return data
+
+
+class FileTooLargeError(ValueError):
+    """A file that would not fit into memory."""
+
+    code = "file_too_large"
+
+
+def open_failure(error: Exception, source: str) -> Failure:
+    """Why the bytes of a file could not be had."""
+    if not isinstance(error, OSError):
+        return failure_of(error, source, None, None, "open")
+    code = _OPEN_CODES.get(error.errno or 0, "file_unreadable")
+    return Failure(source, None, None, "open", code, error.strerror or str(error))
+
+
+@dataclass
+class MatchFiles(beam.PTransform):
+    """Patterns to distinct file names, spread over the workers.
+
+    Outputs: ``FileToRead``, ``failed`` and ``seen`` (for patterns that match nothing).
+    """
+
+    options: JobOptions
+
+    def expand(self, patterns: PCollection[str]) -> Any:
+        """See the class."""
+        matched = patterns | "Match" >> beam.ParDo(_MatchFilesFn(self.options)).with_outputs(
+            FAILED, SEEN, main="files"
+        )
+        named = matched.files | "KeyByName" >> beam.Map(lambda path: (path, None)).with_output_types(
+            tuple[str, Any]
+        )
+        if self.options.resume:
+            runs = patterns.pipeline | "EarlierRuns" >> beam.Create(list(earlier_runs(self.options)))
+            earlier = runs | "EarlierReadings" >> beam.ParDo(_EarlierReadingsFn(self.options.output))
+            named = (named, earlier) | "WithEarlier" >> beam.Flatten()
+        files = (
+            named
+            | "OncePerFile" >> beam.GroupByKey()  # drops doubles, and spreads files over workers
+            | "Files" >> beam.FlatMapTuple(file_to_read)
+        )
+        return files, matched[FAILED], matched[SEEN]
+
+
+class _MatchFilesFn(StageFn):
+    def process(self, pattern: str) -> Iterator[Any]:
+        found = False
+        try:
+            for path in match_files(pattern):
+                found = True
+                count("files_in")
+                yield path
+        except Exception as error:
+            found = True
+            count("pages_in")
+            yield TaggedOutput(SEEN, Seen(1))
+            yield self.failed(open_failure(error, pattern)._replace(stage="match"))
+        if not found:
+            count("pages_in")
+            yield TaggedOutput(SEEN, Seen(1))
+            yield self.failed(Failure(pattern, None, None, "match", "no_match", "no file matches this input"))
+
+
+class _EarlierReadingsFn(beam.DoFn):
+    def __init__(self, output: str) -> None:
+        self._output = output
+
+    def process(self, run: EarlierRun) -> Iterator[tuple[str, Any]]:
+        return earlier_readings(self._output, run)
+
+
+@dataclass
+class ReadPages(beam.PTransform):
+    """File names to decoded pages, one element for each page, one page in memory at a time.
+
+    Outputs: ``DecodedPage``, ``failed`` and ``seen``.
+    """
+
+    stages: Stages
+    options: JobOptions
+
+    def expand(self, files: PCollection[FileToRead]) -> Any:
+        """See the class."""
+        read = beam.ParDo(_ReadPagesFn(self.stages, self.options)).with_output_types(DecodedPage)
+        return files | "Read" >> read.with_outputs(FAILED, SEEN, main="pages")
+
+
+class _ReadPagesFn(StageFn):
+    def __init__(self, stages: Stages, options: JobOptions) -> None:
+        super().__init__(options)
+        self._stages = stages
+
+    def process(self, file: FileToRead) -> Iterator[Any]:
+        self.progress.check()
+        source = file.source
+        try:
+            data = read_file(source, self._stages.max_bytes)
+        except Exception as error:
+            count("pages_in")
+            yield TaggedOutput(SEEN, Seen(1))
+            yield self.failed(open_failure(error, source))
+            return
+        sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 == file.known_sha256:
+            count("files_skipped")
+            self.progress.add({"skipped": file.pages})
+            yield TaggedOutput(SEEN, Seen(0, 1, file.pages))
+            return
+        pages = 0
+        for item in decode_pages(source, data, sha256, self._stages.open_document):
+            self.progress.check()
+            pages += 1
+            count("pages_in")
+            yield self.failed(item) if isinstance(item, Failure) else item
+        yield TaggedOutput(SEEN, Seen(pages))
