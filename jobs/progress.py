@@ -84,7 +84,7 @@ def progress_line(counts: Mapping[str, int], files: int | None, seconds: float) 
     """One line, such as ``12 pages of 40 files, 1 failed, 3 fields to review, 7.9 pages/s``."""
     read, failed = counts.get("read", 0), counts.get("failed", 0)
     done = read + failed
-    if not done:
+    if not done and not counts.get("skipped"):
         return "starting" if files is None else f"starting on {files:,} files"
     parts = [
         f"{done:,} {'page' if done == 1 else 'pages'}" + (f" of {files:,} files" if files is not None else "")

@@ -228,6 +228,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch):
 
 def test_progress_lines():
     assert progress_line({}, None, 1) == "starting"
+    assert progress_line({"skipped": 3}, 9, 1).startswith("0 pages of 9 files, 3 skipped, ")
     assert progress_line({"read": 1500}, None, 100) == "1,500 pages, 0 fields to review, 15.0 pages/s"
 
 
