@@ -113,7 +113,7 @@ def measure_pages(reader: PageReader, pages: dict[str, bytes], rounds: int) -> s
             share = Spread.of([100 * one[stage] / one["page"] for one in stages])
             shares.append([name, stage, spread.text(), share.text("", 0)])
         shares.append([name, "candidates", f"{stages[0]['candidates']:,.0f}", ""])
-    heads = ["page", "decode, ms", "with Otsu and components, ms", "ours, ms", "ours : decode", "ours : these"]
+    heads = ["page", "decode, ms", "with Otsu and components, ms", "ours, ms", "ours : decode", "ours : this"]
     return "\n\n".join([table(heads, against), table(["page", "stage", "ms", "% of our page"], shares)])
 
 

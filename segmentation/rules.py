@@ -67,7 +67,7 @@ def remove_frame(ink: NDArray[np.bool_], expected: Frame) -> tuple[NDArray[np.bo
     found = [trace for trace in traces.values() if trace is not None]
     if not found:
         return cleaned, expected
-    width = float(np.median([trace.width for trace in found]))
+    width = _median(np.array([trace.width for trace in found]))
     for side, trace in traces.items():
         if trace is not None:
             if side in strips:
@@ -79,7 +79,7 @@ def remove_frame(ink: NDArray[np.bool_], expected: Frame) -> tuple[NDArray[np.bo
         trace = traces[side]
         if trace is None:
             return otherwise
-        return float(np.median(trace.middle)) + (strips[side].start if side in strips else 0)
+        return _median(trace.middle) + (strips[side].start if side in strips else 0)
 
     seen = min(trace.seen if trace else 0.0 for trace in (traces["top"], traces["bottom"]))
     sides = (place("left", left), place("top", top), place("right", right), place("bottom", bottom))
@@ -121,7 +121,7 @@ def remove_rule(
     if trace is None:
         return None
     _erase(ink, cleaned, trace, trace.width)
-    return float(np.median(trace.middle)), trace.width
+    return _median(trace.middle), trace.width
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def _trace(
     # Of two rules close to each other, as between two boxes, the one nearer to its place.
     smooth = of_three * (1 - STRAY * np.abs(np.arange(top, bottom) - level))[:, None]
     peak = smooth.max(axis=0) / (3 * sizes)
-    if np.average(peak, weights=sizes) < coverage:
+    if (peak * sizes).sum() / sizes.sum() < coverage:
         return None
     # The middle of each block is the centre of the rows that are nearly as full as the fullest.
     rows = np.arange(top, bottom, dtype=np.float64)[:, None]
@@ -181,9 +181,15 @@ def _trace(
     straight = _straightened(ink, first, traced)
     up, down = _extents(straight)
     thickness = (up + down + 1)[(up + down) > 0]
-    width_here = float(np.median(thickness)) if len(thickness) else NOMINAL_WIDTH
+    width_here = _median(thickness) if len(thickness) else NOMINAL_WIDTH
     seen = float(straight[MARGIN - 1 : MARGIN + 2].any(axis=0).mean())
-    return _Trace(first, traced, float(np.clip(width_here, 1, 3 * NOMINAL_WIDTH)), straight, seen)
+    return _Trace(first, traced, min(max(width_here, 1.0), 3 * NOMINAL_WIDTH), straight, seen)
+
+
+def _median(values: NDArray[np.floating] | NDArray[np.integer]) -> float:
+    """What ``np.median`` returns, in a fifth of its time for so few."""
+    ordered, middle = np.sort(values), len(values) // 2
+    return float((float(ordered[middle]) + float(ordered[-middle - 1])) / 2)
 
 
 def _robust_line(
@@ -224,8 +230,8 @@ def _level_stretches(middle: NDArray[np.float64]) -> Iterator[tuple[int, int, in
 def _extents(band: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """How far the ink at a rule's middle reaches up and down in each column of its band, 0..REACH pixels."""
 
-    both = np.stack([band[MARGIN - REACH : MARGIN + 1][::-1], band[MARGIN : MARGIN + REACH + 1]], axis=1)
-    both = both.view(np.uint8)
+    both = np.empty((REACH + 1, 2, band.shape[1]), np.uint8)
+    both[:, 0], both[:, 1] = band[MARGIN - REACH : MARGIN + 1][::-1], band[MARGIN : MARGIN + REACH + 1]
     reached = both[0].copy()
     extents = np.zeros(reached.shape, np.uint8)
     for row in both[1:]:
