@@ -172,7 +172,7 @@ def summary(record: dict[str, Any], seconds: float) -> str:
         f"output: {output}, run {record['run']}",
     ]
     sql = "SELECT source, page, code, message FROM failures"
-    if record["forms"]:
+    if record["forms"] or record["skipped"]["files"]:
         sql = "SELECT source, page, field, text, confidence FROM fields WHERE status = 'review'"
     return "\n".join([*lines, f'next:   formscribe query {quoted} "{sql}"'])
 

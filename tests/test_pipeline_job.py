@@ -154,7 +154,7 @@ def test_counters_agree_with_the_record(mixed):
 
 
 def test_an_operator_sees_batches_and_times(mixed):
-    options, output, result = mixed
+    _, _, result = mixed
     found = result.metrics().query(beam.metrics.MetricsFilter().with_namespace("formscribe"))["distributions"]
     distributions = {metric.key.metric.name: metric.committed for metric in found}
     assert {"decode_ms", "segment_ms", "classify_ms", "read_ms"} <= set(distributions)
