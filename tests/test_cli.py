@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -102,17 +101,6 @@ def test_help_of_a_command_comes_from_its_module(monkeypatch, capsys):
 def test_every_command_has_help(command, capsys):
     assert cli.main([command, "--help"]) == ExitCode.OK
     assert f"usage: formscribe {command}" in capsys.readouterr().out
-
-
-def test_it_starts_at_once():
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "jobs.cli", "--help"], cwd=ROOT, capture_output=True, check=True
-        )
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.3
 
 
 def test_a_closed_pipe_is_no_error(tmp_path):

@@ -1,5 +1,7 @@
 """`formscribe template new | check | preview`: what is written, what is told, and the exit codes."""
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -171,7 +173,7 @@ def test_preview_draws_the_boxes_where_they_lie(tmp_path, capsys):
     assert cli.main(words) == ExitCode.OK
     told = capsys.readouterr().out
     assert "membership: residual" in told
-    assert "of 47 rules matched" in told
+    assert re.search(r"\b(\d+) of \1 rules matched", told)
     picture = np.asarray(Image.open(out)).astype(int)
     red = (picture[..., 0] > 150) & (picture[..., 1] < 100)
     near = cv2.dilate(red.astype(np.uint8), np.ones((9, 9), np.uint8))
