@@ -37,10 +37,8 @@ def main() -> None:
             seconds = time.perf_counter() - start
             first = first or seconds
             megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-            print(
-                f"| {workers} | {seconds:.1f} | {pages / seconds:.2f} | {first / seconds:.2f} | {megabytes} |",
-                flush=True,
-            )
+            figures = f"{seconds:.1f} | {pages / seconds:.2f} | {first / seconds:.2f} | {megabytes}"
+            print(f"| {workers} | {figures} |", flush=True)
 
 
 def call(*words: str) -> None:

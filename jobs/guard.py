@@ -1,8 +1,10 @@
 """Watches a local job from outside, and says when going on is of no use."""
 
 import os
+import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from jobs.exit_codes import CommandError, ExitCode
 
@@ -23,12 +25,22 @@ class JobGuard:
     max_failure_ratio: float | None = None
     watch_workers: bool = False
     reason: CommandError | None = None
+    _workers: set[int] = field(default_factory=set)
 
     def stops(self, counts: Mapping[str, int]) -> bool:
         """Whether the job should stop now; the reason is kept."""
+        if self.watch_workers:
+            known = {int(name.removeprefix(_WORKER)) for name in counts if name.startswith(_WORKER)}
+            self._workers = known - {os.getpid()}
         if self.reason is None:
-            self.reason = self._too_many_failures(counts) or self._lost_worker(counts)
+            self.reason = self._too_many_failures(counts) or self._lost_worker()
         return self.reason is not None
+
+    def end_workers(self) -> None:
+        """Kills the workers, so that they write nothing more; for a job that has been given up."""
+        for worker in self._workers:
+            with suppress(OSError):
+                os.kill(worker, signal.SIGKILL)
 
     def _too_many_failures(self, counts: Mapping[str, int]) -> CommandError | None:
         failed = counts.get("failed", 0)
@@ -45,17 +57,14 @@ class JobGuard:
             f"({told}). The job was stopped, and nothing of it is visible.",
         )
 
-    def _lost_worker(self, counts: Mapping[str, int]) -> CommandError | None:
-        if not self.watch_workers:
+    def _lost_worker(self) -> CommandError | None:
+        if all(_lives(worker) for worker in self._workers):
             return None
-        for name in counts:
-            if name.startswith(_WORKER) and not _lives(int(name.removeprefix(_WORKER))):
-                return CommandError(
-                    ExitCode.JOB_FAILED,
-                    "the job failed, and nothing of it is visible: a worker process died. If it ran out of "
-                    "memory, take fewer --workers.",
-                )
-        return None
+        return CommandError(
+            ExitCode.JOB_FAILED,
+            "the job failed, and nothing of it is visible: a worker process died. If it ran out of memory, "
+            "take fewer --workers.",
+        )
 
 
 def _lives(process: int) -> bool:

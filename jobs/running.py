@@ -69,6 +69,7 @@ def run_job(
             raise CommandError(ExitCode.JOB_FAILED, f"the runner ended the job as {state}.")
         record = read_record(options.output, options.run_id)
     except BaseException as error:
+        guard.end_workers()
         if interrupts.seen or not isinstance(error, Exception):
             _discard_interrupted(options)
             raise KeyboardInterrupt from error

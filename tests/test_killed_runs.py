@@ -110,6 +110,8 @@ def test_workers_end_with_their_launcher(here, sign):
     assert process.returncode in (ExitCode.INTERRUPTED, -signal.SIGKILL)
     assert all(ends(worker) for worker in workers)
     assert not (here / "out" / "_runs").exists()
+    if sign == signal.SIGINT:
+        assert files_in(here / "out") == []
 
 
 def test_two_workers_share_the_pages_and_are_quiet(here):
@@ -187,7 +189,7 @@ def test_a_disk_that_is_really_full(here, capsys):
         assert "No space left on device" in capsys.readouterr().err
         assert files_in(here / "out") == []
     finally:
-        subprocess.run(["umount", "out"], check=True)
+        subprocess.run(["umount", "--lazy", "out"], check=True)
 
 
 def test_a_folder_that_is_read_only(here, capsys):
