@@ -96,7 +96,7 @@ def _dispatch(words: list[str], verbose: bool) -> int:
             f"{name!r} is not a command.{suggest(name, list(COMMANDS))} Commands are: {known}.",
         )
     _quieten(verbose)
-    # Read when numpy is first imported: parallelism belongs to the runner, and threads inside a worker slow it.
+    # Read when numpy is first imported: parallelism belongs to the runner, threads in a worker slow it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     module = importlib.import_module(f"jobs.{name}")
     args, rest = _command_parser(name, module).parse_known_args(words[1:])

@@ -219,9 +219,7 @@ def _summed(which: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np
     return np.add.reduceat(values[columns], np.searchsorted(rows, np.arange(len(which))), axis=0)
 
 
-def _shared_ink(
-    lattice: Lattice, chosen: NDArray[np.integer]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _shared_ink(lattice: Lattice, chosen: NDArray[np.integer]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which candidates share ink with the chosen ones, and which are the same but for specks.
 
     Returns:

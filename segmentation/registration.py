@@ -257,9 +257,7 @@ def shortest_rule(targets: tuple[Rules, Rules], factor: float) -> float:
     return float(np.clip(0.7 * shortest * factor, SHORTEST_RULE, MIN_RULE))
 
 
-def find_rules(
-    gray: NDArray[np.uint8], factor: float, shortest: float = MIN_RULE
-) -> tuple[Rules, Rules]:
+def find_rules(gray: NDArray[np.uint8], factor: float, shortest: float = MIN_RULE) -> tuple[Rules, Rules]:
     """Finds straight horizontal and vertical runs of ink.
 
     Args:

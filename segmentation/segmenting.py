@@ -45,9 +45,7 @@ def segment_page(
         for spec in template.fields
     ]
     cleaned = time.perf_counter()
-    fields = [
-        _field(spec, ink, place) for spec, (ink, place) in zip(template.fields, places, strict=True)
-    ]
+    fields = [_field(spec, ink, place) for spec, (ink, place) in zip(template.fields, places, strict=True)]
     cut = time.perf_counter()
     seconds = {"register": registered - begin, "clean": cleaned - registered, "cut": cut - cleaned}
     return SegmentedPage(gray.shape[1], gray.shape[0], registration, tuple(fields), seconds, template.name)

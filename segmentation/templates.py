@@ -255,7 +255,9 @@ class _TemplateReader:
             raise self.fail(f"{key} frame", "is not true or false", "Say whether a frame is printed.")
         if framed and min(place.width, place.height) < MIN_FRAMED * dpi:
             raise self.fail(
-                f"{key} box", f"is too small for a frame at {dpi:g} dpi", "Correct it, or write frame = false."
+                f"{key} box",
+                f"is too small for a frame at {dpi:g} dpi",
+                "Correct it, or write frame = false.",
             )
         name = self.text(entry, "name", key)
         lines = self.cell_lines(entry, key, layout, place)
@@ -301,7 +303,9 @@ class _TemplateReader:
             )
         if cells is not None and cells != len(lines) + 1:
             raise self.fail(
-                f"{key} cells", f"is {cells!r}, but cell_edges make {len(lines) + 1}", "Leave out one of them."
+                f"{key} cells",
+                f"is {cells!r}, but cell_edges make {len(lines) + 1}",
+                "Leave out one of them.",
             )
         return tuple(float(v) for v in lines)
 
@@ -349,7 +353,9 @@ class _TemplateReader:
             raise self.fail(f"{key} length", "is neither a number nor a range", "Write 5 or [0, 5].")
         low, high = pair
         if not 0 <= low <= high <= 10_000 or high == 0:
-            raise self.fail(f"{key} length", f"{low} to {high} is no range", "Write the smaller number first.")
+            raise self.fail(
+                f"{key} length", f"{low} to {high} is no range", "Write the smaller number first."
+            )
         return low, high
 
     def only(self, table: Mapping[str, Any], known: set[str], where: str) -> None:
@@ -362,7 +368,9 @@ class _TemplateReader:
     def number(self, table: Mapping[str, Any], key: str, where: str, low: float, high: float) -> float:
         value = table.get(key)
         if type(value) not in (int, float) or not low <= value <= high:  # type: ignore[operator]
-            raise self.fail(f"{where} {key}", f"{value!r} is not a number from {low} to {high}", "Correct it.")
+            raise self.fail(
+                f"{where} {key}", f"{value!r} is not a number from {low} to {high}", "Correct it."
+            )
         return float(value)  # type: ignore[arg-type]
 
     def text(self, table: Mapping[str, Any], key: str, where: str) -> str:
