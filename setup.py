@@ -8,11 +8,11 @@ from setuptools import setup
 READ = [
     "apache-beam>=2.77,<2.78",
     "ai-edge-litert>=2.3,<2.4",  # runs the exported model: 50 MB, where TensorFlow takes 1.3 GB
-    "duckdb>=1.4,<3",  # SQL over the Parquet output (`formscribe query`)
-    "numpy>=2.1,<2.5",
+    "duckdb>=2.0,<3",  # SQL over the Parquet output (`formscribe query`)
+    "numpy>=2.4,<2.5",
     "opencv-python-headless>=5.0,<5.1",  # the same cv2 as opencv-python, without system libraries
     "pillow>=12,<13",
-    "pyarrow>=21,<26",
+    "pyarrow>=25,<26",
     "pypdfium2>=5,<6",  # renders PDF pages; PDFium comes inside the wheel
 ]
 TRAIN = [
@@ -21,11 +21,11 @@ TRAIN = [
     "matplotlib>=3.9,<4",
 ]
 TEST = [
-    "pytest>=8.4,<10",
+    "pytest>=9,<10",
     "pytest-timeout>=2.4,<3",
-    "hypothesis>=6.130,<7",
-    "mypy>=1.18,<3",
-    "ruff>=0.14,<1",
+    "hypothesis>=6.140,<7",
+    "mypy>=2.4,<3",
+    "ruff>=0.17,<0.18",  # a newer one may format otherwise
 ]
 
 setup(
