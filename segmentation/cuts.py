@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 MAX_SLANT = 0.6  # horizontal over vertical
 CUT_DISTANCE = 0.11  # between two cuts, in heights of the writing area
 NECK = 1.7  # ink across a cut in stroke widths at most, where the writing is thin there
+LOW = 0.92  # of a component's usual reach from top to bottom: where it is lower there may be a neck
 MIN_CUTS = 7  # that a component may have at most, however narrow it is
 CUTS_PER_HEIGHT = 4.0  # the same for each height of the writing area that it is wide: about two a character
 MAX_CUTS = 50  # however wide
@@ -74,7 +75,7 @@ def find_cuts(
     # A cut is cheap where little ink crosses it, and where the writing is low there: at the neck of two
     # touching round characters much ink stands in a column, but the column is short.
     candidates: list[tuple[float, int]] = []
-    for profile, limit in ((ink, NECK * stroke), (reach, 0.75 * _ninth_decile(reach))):
+    for profile, limit in ((ink, NECK * stroke), (reach, LOW * _ninth_decile(reach))):
         for column in _valleys(profile, margin, limit, 0.4 * stroke):
             cost = min(ink[column] / stroke, 1 + 2 * reach[column] / height)
             candidates.append((cost, column))
