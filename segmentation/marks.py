@@ -51,7 +51,8 @@ def _inside(ink: FieldInk) -> NDArray[np.uint8]:
 
 
 def _reach(inside: NDArray[np.uint8]) -> float:
-    """How far the largest stroke reaches across the box, 0..1; half as much if it keeps to an edge.
+    """How far the largest stroke reaches across the box, 0..1; half as much if little of it is in the middle, and a
+    fifth if nothing is.
 
     Remains of the frame, specks and writing that hangs in from outside do not reach the middle.
     """
@@ -64,7 +65,8 @@ def _reach(inside: NDArray[np.uint8]) -> float:
     for index in range(1, count):
         # Against the shorter side: a box may be much wider than high, a tick is not.
         across = max(stats[index, 2], stats[index, 3]) / min(height, width)
-        trust = 1.0 if in_middle[index] >= 0.4 * stats[index, 4] else 0.5
+        share = in_middle[index] / stats[index, 4]
+        trust = 1.0 if share >= 0.4 else 0.5 if share >= 0.1 else 0.2
         best = max(best, trust * min(1.0, float(across)))
     return best
 

@@ -95,7 +95,7 @@ def speck(page):
 
 
 def edge(page):
-    line(page, (0.06, 0.2), (0.06, 0.75), width=4)
+    line(page, (0.06, 0.03), (0.06, 0.97), width=4)  # what a frame a little off its place leaves
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,8 @@ def test_a_clear_cross_is_surer_than_a_short_stroke_and_an_edge_is_no_mark():
     edge(at_edge)
     assert mark(sure).confidence > 0.99
     assert mark(short).confidence < 0.9
-    assert mark(at_edge).state == EMPTY or mark(at_edge).confidence < 0.9
+    assert mark(at_edge).state == EMPTY
+    assert mark(at_edge).confidence > 0.9
 
 
 @pytest.mark.parametrize("level", ["clean", "normal", "hard"])
