@@ -51,8 +51,9 @@ def _inside(ink: FieldInk) -> NDArray[np.uint8]:
 
 
 def _reach(inside: NDArray[np.uint8]) -> float:
-    """How far the largest stroke reaches across the box, 0..1; half as much if little of it is in the middle, and a
-    fifth if nothing is.
+    """How far the largest stroke reaches across the box, 0..1.
+
+    It counts half if little of it is in the middle of the box, and a fifth if nothing is.
 
     Remains of the frame, specks and writing that hangs in from outside do not reach the middle.
     """
