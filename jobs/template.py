@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from jobs.exit_codes import CommandError, ExitCode
 from segmentation.checking import check_template
 from segmentation.drafting import DraftingError, draft_template, guess_dpi, template_text
+from segmentation.illumination import even_light
 from segmentation.image_document import ImageError, Page
 from segmentation.images import open_document
 from segmentation.registration import Registration, RegistrationError, register
@@ -150,7 +151,7 @@ def _preview(args: argparse.Namespace) -> int:
         raise CommandError(ExitCode.BAD_TEMPLATE, str(error)) from None
     gray = _read_page(args.file, args.page).gray
     try:
-        found = register(gray, template)
+        found = register(even_light(gray), template)
     except RegistrationError as error:
         zoom = gray.shape[1] / template.width
         found, code = (

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.illumination import even_light
 from segmentation.page import SegmentedPage
 from segmentation.registration import (
     QUARTER_TURNS,
@@ -90,6 +91,7 @@ def register_best(
 def segment_best(gray: NDArray[np.uint8], templates: Sequence[FormTemplate]) -> SegmentedPage:
     """Cuts a page into the fields of the form that lies on it; see ``register_best`` and ``segment_page``."""
     begin = time.perf_counter()
+    gray = even_light(gray)
     template, registration = register_best(gray, templates)
     seconds = time.perf_counter() - begin
     page = segment_page(gray, template, registration)

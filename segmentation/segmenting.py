@@ -10,6 +10,7 @@ from segmentation.blanks import MIN_WRITING, largest_stroke
 from segmentation.combs import comb_line
 from segmentation.fields import FieldInk, cut_field, surroundings
 from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, cut_pieces, make_candidates, page_boxes
+from segmentation.illumination import even_light
 from segmentation.local_fit import refine_field
 from segmentation.marks import judge_mark
 from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
@@ -25,7 +26,7 @@ BETTER = 0.1  # by which its frame must be seen better there
 def segment_page(
     gray: NDArray[np.uint8], template: FormTemplate, registration: Registration | None = None
 ) -> SegmentedPage:
-    """Finds the form on a page and cuts every field into candidate glyphs.
+    """Finds the form on a page and cuts every field into candidate glyphs; uneven light is evened first.
 
     Args:
         gray: uint8 (H, W), 0 = black, origin top left.
@@ -36,6 +37,7 @@ def segment_page(
         RegistrationError: the form is not on this page.
     """
     begin = time.perf_counter()
+    gray = even_light(gray)
     registration = registration or register(gray, template)
     registered = time.perf_counter()
     threshold = ink_threshold(gray)

@@ -1,0 +1,36 @@
+"""Evens the light of a page, so that one threshold parts ink from paper everywhere on it."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+STEP = 16  # page pixels for one pixel of the background
+WIDEST_INK = 15  # background pixels: what is dark over more than this is shade or a dark area, not writing
+UNEVEN = 30  # grey levels that the paper differs by, from which on it is evened
+DARKEST = 0.35  # of the usual paper: what is darker is no paper in shade but a black edge
+
+
+def even_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Divides a page by its background where the background is uneven, as on a photograph.
+
+    The background is what is left when writing and print are closed over (a grey closing at a sixteenth of
+    the size), smoothed. A page from a scanner is even, and comes back as it is.
+
+    Args:
+        gray: uint8 (H, W), 0 = black.
+
+    Returns:
+        uint8 (H, W), paper near 255 if it was evened; ``gray`` itself if not.
+    """
+    height, width = gray.shape
+    size = (width // STEP, height // STEP)
+    if min(size) < 2 * WIDEST_INK:
+        return gray
+    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((WIDEST_INK, WIDEST_INK), np.uint8))
+    low, usual, high = np.percentile(paper, (5, 50, 95))
+    if high - low < UNEVEN:
+        return gray
+    paper = np.maximum(cv2.GaussianBlur(paper, (0, 0), WIDEST_INK / 3), np.uint8(max(1, DARKEST * usual)))
+    background = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.divide(gray, background, scale=255)

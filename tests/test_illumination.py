@@ -1,0 +1,66 @@
+import cv2
+import numpy as np
+import pytest
+
+from segmentation.illumination import even_light
+from segmentation.registration import register
+from segmentation.rendering import render_blank
+from segmentation.segmenting import segment_page
+from segmentation.templates import load_template
+
+
+@pytest.fixture(scope="module")
+def page():
+    """A blank form with one stroke in the first digit box, on paper of 235 with ink of 60."""
+    template = load_template("hsf")
+    blank = render_blank(template)
+    box = template.field("fld_03").box
+    x, y = round(box.x), round(box.y)
+    cv2.line(blank, (x + 60, y + 25), (x + 60, y + 80), 0, 6)
+    return 60 + (blank.astype(np.float32) / 255) * 175
+
+
+def shade(page, name):
+    height, width = page.shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    x, y = x / width, y / height
+    light = {
+        "gradient": 1 - 0.65 * x,
+        "corner": 1.05 - 0.55 * np.hypot(x - 1, y),
+        "vignette": 1 - 1.3 * ((x - 0.5) ** 2 + (y - 0.5) ** 2),
+        "shadow": cv2.GaussianBlur(np.where(x + 0.3 * y > 0.7, np.float32(0.5), np.float32(1)), (0, 0), 25),
+    }[name]
+    return np.clip(page * light, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["gradient", "corner", "vignette", "shadow"])
+def test_shaded_pages_are_read_like_even_ones(page, name):
+    template = load_template("hsf")
+    shaded = shade(page, name)
+    found = segment_page(shaded, template)
+    written = [field.name for field in found.fields if field.lines]
+    assert written == ["fld_03"]
+    assert register(even_light(shaded), template).matched > 0.95 * found.registration.landmarks
+
+
+def test_an_even_page_comes_back_itself(page):
+    even = page.astype(np.uint8)
+    assert even_light(even) is even
+
+
+def test_paper_becomes_white_and_ink_stays_dark(page):
+    evened = even_light(shade(page, "gradient"))
+    assert np.percentile(evened, 50) > 245
+    assert evened.min() < 110
+
+
+def test_a_black_edge_of_the_scanner_stays_black(page):
+    framed = page.astype(np.uint8)
+    framed[:, :300] = 0
+    assert even_light(framed)[:, :150].max() < 60
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (40, 2000), (600, 300)])
+def test_small_pages_do_not_matter(shape):
+    gray = np.full(shape, 255, np.uint8)
+    assert even_light(gray).shape == shape
