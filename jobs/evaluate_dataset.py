@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 
 from jobs.exit_codes import CommandError, ExitCode
@@ -117,24 +116,3 @@ def write_figures(
         raise CommandError(ExitCode.OUTPUT_NOT_WRITABLE, f"{error.filename}: {error.strerror}.") from None
     except ValueError as error:  # Pillow, of a file name without a known ending
         raise CommandError(ExitCode.USAGE, f"--confusion {confusion}: {error}. Name a .png file.") from None
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command by itself; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        "python -m jobs.evaluate_dataset",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return int(error.code)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -132,24 +132,3 @@ def _as_table(predictions: list[Prediction]) -> str:
         doubt = f"  perhaps no character ({100 * p.not_a_character:.0f} %)" if p.not_a_character > 0.5 else ""
         lines.append(f"{p.file:{width}}  {p.label}  {100 * p.confidence:5.1f} %   else {others}{doubt}")
     return "\n".join(lines)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command by itself; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        "python -m jobs.predict",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return int(error.code)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

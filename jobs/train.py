@@ -76,23 +76,6 @@ def _positive(text: str) -> int:
     return value
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command by itself; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        "python -m jobs.train",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return int(error.code)
-
-
 def run(args: argparse.Namespace) -> int:
     """Trains as asked.
 
@@ -188,7 +171,3 @@ def recipe_card(plan: recipe.Recipe, options: "TrainingOptions") -> dict[str, An
         "epoch": asdict(plan.shape),
         "training": asdict(options),
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

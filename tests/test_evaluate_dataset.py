@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs import evaluate_dataset
+from jobs import cli
 
 SHAPES = {
     "1": [[0.5, 0.0], [0.5, 1.0]],
@@ -33,7 +33,7 @@ def write_pictures(folder: Path, count: int = 4, hexadecimal: bool = False) -> P
 def test_figures_report_and_picture_of_a_folder(tmp_path, capsys, hexadecimal):
     folder = write_pictures(tmp_path / "set", hexadecimal=hexadecimal)
     files = ["--json", str(tmp_path / "f.json"), "--confusion", str(tmp_path / "c.png")]
-    assert evaluate_dataset.main(["--dataset", f"folder:{folder}", "--charset", "digits", *files]) == 0
+    assert cli.main(["evaluate", "--dataset", f"folder:{folder}", "--charset", "digits", *files]) == 0
     figures = json.loads((tmp_path / "f.json").read_text())
     assert figures["count"] == 8
     assert figures["accuracy"] >= 0.75
@@ -46,7 +46,7 @@ def test_figures_report_and_picture_of_a_folder(tmp_path, capsys, hexadecimal):
 
 def test_without_charset_all_are_measured(tmp_path):
     folder = write_pictures(tmp_path / "set")
-    assert evaluate_dataset.main(["--dataset", f"folder:{folder}", "--json", str(tmp_path / "f.json")]) == 0
+    assert cli.main(["evaluate", "--dataset", f"folder:{folder}", "--json", str(tmp_path / "f.json")]) == 0
     assert json.loads((tmp_path / "f.json").read_text())["count"] == 16
 
 
@@ -62,5 +62,5 @@ def test_without_charset_all_are_measured(tmp_path):
 )
 def test_errors_name_the_flag_or_file(tmp_path, capsys, flags, code, said):
     folder = write_pictures(tmp_path / "set", count=1)
-    assert evaluate_dataset.main([flag.replace("SET", str(folder)) for flag in flags]) == code
+    assert cli.main(["evaluate", *(flag.replace("SET", str(folder)) for flag in flags)]) == code
     assert said in capsys.readouterr().err

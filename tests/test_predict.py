@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs import cli, predict
+from jobs import cli
 
 
 def seven(side=120):
@@ -82,5 +82,5 @@ def test_a_wrong_model_is_named(pictures, capsys):
 
 
 def test_runs_by_itself(pictures, capsys):
-    assert predict.main([str(pictures / "dark.png"), "--charset", "digits"]) == 0
+    assert cli.main(["predict", str(pictures / "dark.png"), "--charset", "digits"]) == 0
     assert "7" in capsys.readouterr().out

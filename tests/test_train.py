@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_evaluate_dataset import write_pictures
 
-from jobs import evaluate_dataset, train
+from jobs import cli
 from jobs.train_dataset import AugmentedEpochs, open_splits
 
 needs_tensorflow = pytest.mark.skipif(
@@ -38,8 +38,8 @@ def test_epochs_are_fresh_and_seeded(tmp_path):
 def test_trains_resumes_and_leaves_a_model_that_others_can_load(tmp_path, capsys):
     folder, out = write_pictures(tmp_path / "set", count=40), tmp_path / "run"
     flags = ["--dataset", f"folder:{folder}", "--out", str(out)]
-    assert train.main([*flags, "--epochs", "1"]) == 0
-    assert train.main([*flags, "--epochs", "2", "--resume"]) == 0
+    assert cli.main(["train", *flags, "--epochs", "1"]) == 0
+    assert cli.main(["train", *flags, "--epochs", "2", "--resume"]) == 0
     printed = capsys.readouterr().out
     assert "epoch 2" in printed
     assert "validation" in printed
@@ -49,7 +49,7 @@ def test_trains_resumes_and_leaves_a_model_that_others_can_load(tmp_path, capsys
     names = {"model.tflite", "model.keras", "learning_curve.png", "confusion.png", "test.json"}
     assert names <= {path.name for path in out.iterdir()}
     model = ["--model", str(out / "model.tflite")]
-    assert evaluate_dataset.main(["--dataset", f"folder:{folder}", *model]) == 0
+    assert cli.main(["evaluate", "--dataset", f"folder:{folder}", *model]) == 0
 
 
 @needs_tensorflow
@@ -64,11 +64,11 @@ def test_trains_resumes_and_leaves_a_model_that_others_can_load(tmp_path, capsys
 def test_errors_name_the_data_set(tmp_path, capsys, flags, code, said):
     folder = write_pictures(tmp_path / "set", count=1)
     flags = [flag.replace("SET", str(folder)) for flag in flags]
-    assert train.main([*flags, "--out", str(tmp_path / "out")]) == code
+    assert cli.main(["train", *flags, "--out", str(tmp_path / "out")]) == code
     assert said in capsys.readouterr().err
 
 
 def test_without_tensorflow_it_says_how_to_install_it(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert train.main(["--dataset", "mnist", "--out", str(tmp_path)]) == 2
+    assert cli.main(["train", "--dataset", "mnist", "--out", str(tmp_path)]) == 2
     assert "formscribe[train]" in capsys.readouterr().err
