@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from model.alphabets import CHARACTERS, CLASS_COUNT, NOT_A_CHARACTER, charset_mask
 from model.lattice import Constraint, DecodingOptions, Lattice
+from model.neighbours import weigh_by_neighbours
 from model.writing_lines import weigh_labels
 
 # Below this the classifier's numbers are noise; it also keeps every logarithm finite.
@@ -76,6 +77,15 @@ def score_lattice(lattice: Lattice, constraint: Constraint, options: DecodingOpt
     rejection = probs[:, -1]
     labels = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     labels = weigh_labels(labels, 1.0 - rejection, lattice.bounds, characters, options.line_spread)
+    labels = weigh_by_neighbours(
+        labels,
+        1.0 - rejection,
+        lattice.starts,
+        lattice.stops,
+        lattice.bounds,
+        characters,
+        options.kind_strength,
+    )
     starts, stops = lattice.starts.tolist(), lattice.stops.tolist()
     is_character = np.log(np.maximum(1.0 - rejection, options.rejection_floor))
     sizes = _usual_sizes(lattice, constraint)

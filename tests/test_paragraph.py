@@ -71,7 +71,7 @@ class TestDictionary:
         assert "".join(c.label for c in reading.characters) == "wethepeople"
 
     def test_a_doubtful_word_becomes_one_of_the_dictionary(self) -> None:
-        doubts = {"l": {"1": 0.9, "l": 0.05}, "o": {"0": 0.7, "o": 0.25}}
+        doubts = {"l": {"1": 0.99, "l": 0.0005}, "o": {"0": 0.99, "o": 0.0005}}
         row = spaced_row([spelled("the"), spelled("people", **doubts)])
         assert "".join(decode(row, TEXT).text.split()) == "thepe0p1e"
         reading = decode_words(row, TEXT, Lexicon.of(["the", "people", "purple"]))
