@@ -1,4 +1,4 @@
-"""``formscribe samples``: renders filled sample forms with their truth.
+"""Renders filled sample forms with their truth.
 
 Page N of a seed is always the same, however many pages are made at once and by however many workers.
 """

@@ -1,4 +1,4 @@
-"""``formscribe train``: from a data set to an evaluated, exported model with a card."""
+"""Trains the character model: from a data set to an evaluated, exported model with a card."""
 
 import argparse
 import functools
