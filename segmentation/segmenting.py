@@ -31,14 +31,15 @@ def segment_page(
     Args:
         gray: uint8 (H, W), 0 = black, origin top left.
         template: the form that should be on the page.
-        registration: where it lies, if that is known already.
+        registration: where it lies, if that is known already; the light of ``gray`` is even then.
 
     Raises:
         RegistrationError: the form is not on this page.
     """
     begin = time.perf_counter()
-    gray = even_light(gray)
-    registration = registration or register(gray, template)
+    if registration is None:
+        gray = even_light(gray)
+        registration = register(gray, template)
     registered = time.perf_counter()
     threshold = ink_threshold(gray)
     regions = surroundings(template)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pipeline_fakes import KINDS, STAGES, TEMPLATE, FakeClassifier, options_for, write_forms
+from pipeline_fakes import KINDS, STAGES, TEMPLATE, TEMPLATE_TOML, FakeClassifier, options_for, write_forms
 from test_walls import modules_loaded_by
 
 from jobs import overlay, preview
@@ -16,36 +16,12 @@ from segmentation.templates import Box
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample_forms" / "hsf" / "form_0001.png"
-FORM = """
-[form]
-name = "tiny"
-dpi = 100
-width = 300
-height = 200
-
-[[field]]
-name = "number"
-box = [10, 10, 100, 20]
-charset = "digits"
-length = 2
-
-[[field]]
-name = "unused"
-box = [10, 50, 100, 20]
-charset = "digits"
-length = 2
-
-[[field]]
-name = "story"
-box = [10, 80, 200, 100]
-layout = "paragraph"
-"""
 
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """The command with fakes for segmentation and model; calls it on a fake file of some kinds of pages."""
-    (tmp_path / "tiny.toml").write_text(FORM)
+    (tmp_path / "tiny.toml").write_bytes(TEMPLATE_TOML)
     monkeypatch.setattr(preview, "real_stages", lambda options: STAGES)
 
     def call(kinds: str, *words: str) -> int:
