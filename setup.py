@@ -20,7 +20,21 @@ TRAIN = [
     "tensorflow>=2.21,<2.22; platform_machine != 'x86_64' or sys_platform != 'linux'",
     "matplotlib>=3.9,<4",
 ]
+REVIEW = [
+    "fastapi>=0.165,<0.200",  # the desk's pages and REST, with their OpenAPI document
+    "uvicorn>=0.54,<1",  # serves them
+    "python-multipart>=0.0.34,<0.1",  # uploads of pictures
+    "jinja2>=3.1.6,<4",  # pages, escaped by default
+    "sqlalchemy>=2.1,<2.2",  # corrections in SQLite or PostgreSQL
+    "alembic>=1.20,<2",  # newer versions of their tables
+]
+POSTGRES = ["psycopg[binary]>=3.3,<4"]
+GCP = ["apache-beam[gcp]>=2.77,<2.78"]  # gs:// and Dataflow
+AWS = ["apache-beam[aws]>=2.77,<2.78"]  # s3://
 TEST = [
+    "httpx>=0.28,<1",
+    "playwright>=1.60,<2",  # drives the system's Chromium; downloads none
+    "psutil>=7,<8",
     "pytest>=9,<10",
     "pytest-timeout>=2.4,<3",
     "hypothesis>=6.140,<7",
@@ -34,7 +48,7 @@ setup(
     description="Reads hand-filled paper forms by the million: an Apache Beam job from scans to Parquet.",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
-    packages=["segmentation", "model", "model.datasets", "pipeline", "jobs"],
+    packages=["segmentation", "model", "model.datasets", "pipeline", "jobs", "review"],
     package_data={
         "segmentation": ["forms/*.toml", "fonts/*", "py.typed"],
         "model": ["weights/*", "py.typed"],
@@ -42,6 +56,13 @@ setup(
         "jobs": ["py.typed"],
     },
     install_requires=READ,
-    extras_require={"train": TRAIN, "test": TEST},
+    extras_require={
+        "train": TRAIN,
+        "review": REVIEW,
+        "postgres": POSTGRES,
+        "gcp": GCP,
+        "aws": AWS,
+        "test": TEST,
+    },
     entry_points={"console_scripts": ["formscribe = jobs.cli:main"]},
 )

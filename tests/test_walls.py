@@ -8,14 +8,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("segmentation", "model", "pipeline", "jobs")
+ROOMS = ("segmentation", "model", "pipeline", "jobs", "review")
 MAY_KNOW = {
     "segmentation": {"segmentation"},
     "model": {"model"},
     "pipeline": {"pipeline", "segmentation", "model"},
-    "jobs": {"jobs", "pipeline", "segmentation", "model"},
+    "review": {"review", "pipeline", "segmentation", "model"},
+    "jobs": {"jobs", "review", "pipeline", "segmentation", "model"},
 }
 BEAM = {"pipeline", "jobs"}
+WEB_AND_DATABASE = {
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "jinja2",
+    "sqlalchemy",
+    "alembic",
+    "sqlite3",
+    "psycopg",
+}
 TRAINING_LIBRARIES = {"tensorflow", "keras", "matplotlib"}
 
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
@@ -59,6 +70,8 @@ def test_a_room_imports_only_what_it_may_know(path: Path):
     assert imports & set(ROOMS) <= MAY_KNOW[room]
     if room not in BEAM:
         assert "apache_beam" not in imports
+    if room != "review":
+        assert not imports & WEB_AND_DATABASE
     if room != "model":
         assert not imports & TRAINING_LIBRARIES
     else:
@@ -80,8 +93,11 @@ def test_the_walk_sees_what_it_should():
         ("segmentation.segmenting", {"tensorflow", "apache_beam", "model", "ai_edge_litert"}),
         ("segmentation.images", {"tensorflow", "apache_beam", "model", "ai_edge_litert"}),
         ("pipeline.build", {"tensorflow", "keras", "matplotlib", "duckdb"}),
-        ("jobs.cli", {"tensorflow", "apache_beam", "cv2", "numpy", "PIL", "pyarrow", "duckdb", "pipeline"}),
-        ("jobs.query", {"tensorflow", "apache_beam", "cv2"}),
+        (
+            "jobs.cli",
+            {"tensorflow", "apache_beam", "cv2", "numpy", "PIL", "pyarrow", "duckdb", "pipeline", "review"},
+        ),
+        ("jobs.query", {"tensorflow", "apache_beam", "cv2", "fastapi", "sqlalchemy"}),
     ],
 )
 def test_importing_a_module_loads_no_strangers(module: str, strangers: set[str]):
