@@ -18,6 +18,7 @@ from jobs.exit_codes import MEANINGS, CommandError, ExitCode
 COMMANDS = {
     "run": "read scanned forms and write what stands on them as Parquet",
     "query": "ask the results in SQL",
+    "review": "look at doubtful fields in the browser, and correct them",
     "template": "draft, check and draw the template of a form of your own",
     "preview": "draw boxes, cuts and readings on a page",
     "samples": "render filled sample forms with their truth",

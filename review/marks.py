@@ -1,0 +1,96 @@
+"""What people say about single characters; a field with a wrong one goes back to the queue."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from pipeline.options import utc_now
+from review.database import Database
+from review.intake import verdicts_of
+from review.keys import CharacterKey, FieldKey
+from review.problems import Problem
+from review.queue import Queue
+from review.readings import Readings, Row, key_of
+from review.tables import character_marks
+
+Said = tuple[CharacterKey, str, str | None]
+
+
+class Marks:
+    """The marks of one desk; safe to use from many threads and processes."""
+
+    def __init__(self, database: Database, desk: str, readings: Readings, queue: Queue) -> None:
+        """Touches nothing yet."""
+        self._database, self._desk, self._readings, self._queue = database, desk, readings, queue
+
+    def latest(self, keys: Sequence[CharacterKey]) -> dict[CharacterKey, Row]:
+        """What was last said about characters."""
+        with self._database.reading() as connection:
+            return _latest(connection, keys)
+
+    def save(self, verifier: str, said: Sequence[Said]) -> list[str]:
+        """Keeps marks, and sends the fields with wrong characters back to the queue.
+
+        A field of which somebody has since written another text than was read is not asked for again.
+
+        Returns:
+            The ids of fields that are in the queue again.
+
+        Raises:
+            Problem: 404 no run has read one of the characters; nothing is kept then.
+        """
+        keys = [key for key, _, _ in said]
+        read = self._readings.characters_of(keys)
+        missing = next((key for key in keys if key not in read), None)
+        if missing is not None:
+            raise Problem(404, "no_such_character", "No complete run has read this character.", id=missing.id)
+        with self._database.writing() as connection:
+            connection.execute(
+                sa.insert(character_marks),
+                [_entry(key, read[key], verifier, verdict, label) for key, verdict, label in said],
+            )
+        return self._return_fields([key.field for key, verdict, _ in said if verdict != "right"])
+
+    def _return_fields(self, keys: Sequence[FieldKey]) -> list[str]:
+        unique = list(dict.fromkeys(keys))
+        rows = {key: self._queue.find(key) for key in unique}
+        absent = self._readings.fields_of([key for key, row in rows.items() if row is None])
+        with self._database.reading() as connection:
+            said = verdicts_of(connection, unique)
+        returned = []
+        for key in unique:
+            verdict = said.get(key)
+            if verdict and (verdict["verdict"] != "text" or verdict["text"] != verdict["read_text"]):
+                continue  # what was read does not stand any more
+            if rows[key] is None:
+                self._queue.put(absent.get(key), "mark")
+            if self._queue.reopen(key):
+                returned.append(key.id)
+        return returned
+
+
+def _latest(connection: sa.Connection, keys: Sequence[CharacterKey]) -> dict[CharacterKey, Row]:
+    c = character_marks.c
+    wanted = set(keys)
+    found = {}
+    pages = sorted({(key.field.sha256, key.field.page) for key in wanted})
+    for start in range(0, len(pages), 500):
+        chosen = sa.tuple_(c.sha256, c.page).in_(pages[start : start + 500])
+        for row in connection.execute(sa.select(character_marks).where(chosen).order_by(c.id)).mappings():
+            key = CharacterKey(key_of(dict(row)), row["position"])
+            if key in wanted:
+                found[key] = dict(row)
+    return found
+
+
+def _entry(key: CharacterKey, read: Row, verifier: str, verdict: str, label: str | None) -> Row:
+    return {
+        **key.field._asdict(),
+        "position": key.position,
+        "read_label": read["label"],
+        "verdict": verdict,
+        "label": label,
+        "verifier": verifier,
+        "created": utc_now(),
+        "run": read["run"],
+    }

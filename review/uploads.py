@@ -1,0 +1,132 @@
+"""Reads what is sent: a picture of one character, or a page of a form. Nothing of it is kept."""
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from model.alphabets import CHARACTERS, NOT_A_CHARACTER
+from model.classifier import Classifier, load_classifier
+from model.evaluation import restrict
+from pipeline.options import JobOptions
+from pipeline.reading import check_log_probs, decode_pages, read_classified, segment_decoded
+from pipeline.records import ClassifiedPage, DecodedPage, Failure, PageRows
+from pipeline.stages import Stages, real_stages
+from review.problems import Problem
+from review.readings import Row
+from segmentation.images import ImageError, ImageLimits, open_document
+from segmentation.normalization import normalize_glyph
+from segmentation.snapshot import find_character
+from segmentation.templates import FormTemplate
+
+MAX_PAGES = 50
+AT_ONCE = 2  # pages that are read at the same time
+WAIT_SECONDS = 20.0
+
+
+class UploadReader:
+    """Reads pictures with one model; safe to use from many threads."""
+
+    def __init__(
+        self, templates: Mapping[str, FormTemplate], model_path: str | None, max_pixels: int
+    ) -> None:
+        """Loads the model when it is first needed."""
+        self._templates, self._model_path, self._max_pixels = templates, model_path, max_pixels
+        self._model: Classifier | None = None
+        self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+
+    def _classifier(self) -> Classifier:
+        with self._lock:
+            if self._model is None:
+                self._model = load_classifier(self._model_path)
+            return self._model
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(timeout=WAIT_SECONDS):
+            raise Problem(503, "busy", "Other pages are being read. Try again soon.")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def predict(self, data: bytes, charset: str, alternatives: int = 3) -> Row:
+        """The character on a picture: ``label`` (empty without ink), ``confidence``, ``alternatives``.
+
+        Raises:
+            Problem: 422 it is no picture; 503 too much is going on.
+        """
+        with self._place():
+            try:
+                with open_document(data, ImageLimits(max_pixels=self._max_pixels)) as document:
+                    crop = normalize_glyph(find_character(document.read(1).gray))
+            except ImageError as error:
+                raise Problem(422, "unreadable_picture", str(error), reason=str(error.code)) from None
+            log_probs = self._classifier().classify(crop[None])
+        if not crop.any():
+            return {"label": "", "confidence": 0.0, "alternatives": [], "not_a_character": 1.0}
+        chosen = np.exp(restrict(log_probs, charset))[0]
+        order = np.argsort(-chosen)[: alternatives + 1]
+        ranked = [{"label": CHARACTERS[i], "confidence": float(chosen[i])} for i in order if chosen[i] > 0]
+        nothing = float(np.exp(log_probs[0, NOT_A_CHARACTER]))
+        return {**ranked[0], "alternatives": ranked[1:], "not_a_character": min(nothing, 1.0)}
+
+    def read(self, data: bytes, template: str, page: int | None) -> tuple[list[PageRows], list[Failure]]:
+        """Reads the pages of a file, or one of them, as ``formscribe run`` would.
+
+        Raises:
+            Problem: 422 there is no such form; 503 too much is going on.
+        """
+        form = self._templates.get(template)
+        if form is None:
+            known = ", ".join(sorted(self._templates))
+            raise Problem(
+                422,
+                "unknown_template",
+                f"The forms are: {known}. Others are named with --template at the start.",
+            )
+        options = JobOptions(
+            inputs=("upload",),
+            output="-",
+            template=form,
+            model_path=self._model_path,
+            max_pixels=self._max_pixels,
+            max_pages_per_file=MAX_PAGES,
+        )
+        with self._place():
+            return self._read(data, options, real_stages(options), page)
+
+    def _read(
+        self, data: bytes, options: JobOptions, stages: Stages, page: int | None
+    ) -> tuple[list[PageRows], list[Failure]]:
+        rows: list[PageRows] = []
+        failures: list[Failure] = []
+        sha256 = hashlib.sha256(data).hexdigest()
+        found = False
+        for decoded in decode_pages("upload", data, sha256, stages.open_document):
+            number = decoded.page if isinstance(decoded, Failure) else decoded.key.page
+            if page is not None and number not in (page, None):
+                continue
+            found = True
+            read = decoded if isinstance(decoded, Failure) else self._read_page(decoded, options, stages)
+            if isinstance(read, Failure):
+                failures.append(read)
+            else:
+                rows.append(read)
+        if not found:
+            text = f"the file has no page {page}"
+            failures.append(Failure("upload", page, sha256, "decode", "page_out_of_range", text))
+        return rows, failures
+
+    def _read_page(self, decoded: DecodedPage, options: JobOptions, stages: Stages) -> PageRows | Failure:
+        page = segment_decoded(decoded, stages.segment_page, options.template)
+        if isinstance(page, Failure):
+            return page
+        crops = page.segmented.crops()
+        log_probs = self._classifier().classify(crops)
+        if problem := check_log_probs(log_probs, len(crops)):
+            return Failure(*page.key, page.sha256, "classify", "invalid_model_output", problem)
+        return read_classified(ClassifiedPage(page, log_probs), options, stages.decode)
