@@ -49,3 +49,31 @@ def build_network(shape: NetworkShape | None = None) -> Any:
     x = layers.ReLU()(layers.BatchNormalization(momentum=0.98)(x))
     x = layers.Dropout(shape.dropout)(x)
     return Model(crops, layers.Dense(CLASS_COUNT, name="logits")(x), name="formscribe")
+
+
+def build_folded_network(shape: NetworkShape, dropout: float) -> Any:
+    """The same network with every batch norm folded into the layer before it, as an exported model has it.
+
+    Args:
+        shape: widths; its dropout is not used.
+        dropout: share of activations left out in training, before each dense layer.
+
+    Returns:
+        An untrained keras.Model; its weights are a kernel and a bias for each layer, from input to output.
+    """
+    from keras import Model, layers
+
+    def convolve(x: Any, width: int, size: int = 3, stride: int = 1) -> Any:
+        return layers.Conv2D(width, size, strides=stride, padding="same")(x)
+
+    crops = layers.Input((28, 28, 1), name="crops")
+    x = layers.ReLU()(convolve(crops, shape.stem, 5, 2))
+    x = layers.ReLU()(convolve(x, shape.half))
+    x = layers.ReLU()(convolve(x, shape.quarter[0], 3, 2))
+    x = layers.ReLU()(convolve(x, shape.quarter[1]))
+    x = layers.ReLU()(layers.Add()([x, convolve(x, shape.quarter[1])]))
+    x = layers.ReLU()(convolve(x, shape.last, 3, 2))
+    x = layers.Dropout(dropout)(layers.Flatten()(x))
+    x = layers.ReLU()(layers.Dense(shape.dense)(x))
+    x = layers.Dropout(dropout)(x)
+    return Model(crops, layers.Dense(CLASS_COUNT, name="logits")(x), name="formscribe")

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.alphabets import CLASS_COUNT
+from model.classifier import SHIPPED, ClassifierError
 from model.epochs import Epoch
 from model.network import NetworkShape, build_network
+from model.restoring import restore_network
 
 CHECKPOINT = "checkpoint.keras"
 AVERAGED = "averaged.keras"
@@ -84,7 +86,7 @@ def train(
         out: folder of the checkpoint, written after every epoch, and of the learning curve.
         options: see there.
         network: widths of a new network.
-        start_from: a ``.keras`` file whose weights to start from.
+        start_from: whose weights to start from; see ``load_network``.
         resume: go on from the checkpoint in ``out``.
         report: takes one line an epoch.
         live: show progress within an epoch.
@@ -134,18 +136,27 @@ def train(
 
 
 def load_network(path: Path) -> Any:
-    """Loads a ``.keras`` file.
+    """Loads a ``.keras`` file, or restores the network of a ``.tflite`` file.
+
+    Args:
+        path: the file; ``shipped`` is the model that ships.
 
     Raises:
-        TrainingError: it is missing or no Keras model.
+        TrainingError: it is missing or no model of ours.
     """
     import keras
 
+    if str(path) == SHIPPED or path.suffix == ".tflite":
+        try:
+            return restore_network(None if str(path) == SHIPPED else path)
+        except ClassifierError as error:
+            raise TrainingError(str(error)) from None
     try:
         return keras.models.load_model(path)
     except (OSError, ValueError) as error:
         raise TrainingError(
-            f"{path}: is no Keras model ({error}). Name a .keras file of a training run."
+            f"{path}: is no Keras model ({error}). Name a .keras or .tflite file of a training run, or "
+            f"{SHIPPED} for the model that ships."
         ) from None
 
 
