@@ -107,6 +107,29 @@ def align(truth: str, read: str) -> Alignment:
     return Alignment(tuple(reversed(pairs)))
 
 
+def certain_pairs(truth: str, read: str) -> tuple[tuple[int, int], ...]:
+    """Which characters surely belong to each other: (place in the truth, place in the reading), rising.
+
+    A pair is sure if every alignment of least edits has it, and its neighbours too: beside a gap, a cut may
+    hold a part of what is missing. "rn" read as "m" gives nothing, "1934" read as "134" only the 4.
+    """
+    before, after = _edit_costs(truth, read), _edit_costs(truth[::-1], read[::-1])[::-1, ::-1]
+    least = before[-1, -1]
+    letters = np.array([ord(c) for c in read], np.int32)
+    sure: dict[int, int] = {}
+    for i, character in enumerate(truth):
+        paired = before[i, :-1] + (letters != ord(character)) + after[i + 1, 1:] == least
+        left_out = before[i] + 1 + after[i + 1] == least
+        if paired.sum() == 1 and not left_out.any():
+            sure[i] = int(paired.argmax())
+    sure[-1], sure[len(truth)] = -1, len(read)
+    return tuple(
+        (i, sure[i])
+        for i in range(len(truth))
+        if i in sure and sure.get(i - 1) == sure[i] - 1 and sure.get(i + 1) == sure[i] + 1
+    )
+
+
 def add_counts(counts: Iterable[EditCounts]) -> EditCounts:
     """The sum; zeros for none."""
     return sum(counts, EditCounts())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.alignment import Alignment, EditCounts, add_counts, align
+from model.alignment import Alignment, EditCounts, add_counts, align, certain_pairs
 
 strings = st.text(alphabet="abc", max_size=12)
 
@@ -73,3 +73,34 @@ def test_a_paragraph_is_aligned():
         hits=len(truth) - 20, substitutions=10, insertions=10, deletions=10
     )
     assert isinstance(align(truth, read), Alignment)
+
+
+@pytest.mark.parametrize(
+    ("truth", "read", "expected"),
+    [
+        ("1234", "1934", ((0, 0), (1, 1), (2, 2), (3, 3))),
+        ("57", "81", ((0, 0), (1, 1))),
+        ("", "12", ()),
+        ("12", "", ()),
+        ("12", "21", ()),  # two substitutions, or a 2 that stands elsewhere
+        ("rn", "m", ()),
+        ("aab", "ab", ()),
+        ("1934", "134", ((3, 2),)),  # the cuts of 1 and 3 may hold a part of the 9
+        ("12345", "1245", ((0, 0), (4, 3))),
+        ("123", "1x23", ((2, 3),)),
+        ("1234", "2341", ((2, 1),)),
+    ],
+)
+def test_only_certain_pairs_are_given(truth, read, expected):
+    assert certain_pairs(truth, read) == expected
+
+
+@given(strings, strings)
+def test_certain_pairs_are_in_the_alignment_and_rise(truth, read):
+    pairs = certain_pairs(truth, read)
+    aligned = align(truth, read).pairs
+    assert all((truth[i], read[j]) in aligned for i, j in pairs)
+    assert all(a[0] < b[0] and a[1] < b[1] for a, b in zip(pairs, pairs[1:], strict=False))
+    if truth == read:
+        assert len(pairs) <= len(truth)
+        assert len(set(truth)) < len(truth) or len(pairs) == len(truth)
