@@ -39,6 +39,7 @@ TEST = [
     "pytest-timeout>=2.4,<3",
     "hypothesis>=6.140,<7",
     "mypy>=2.4,<3",
+    "schemathesis>=4.32,<5",  # asks the REST interface at random, as its OpenAPI document allows
     "ruff>=0.17,<0.18",  # a newer one may format otherwise
 ]
 
@@ -48,12 +49,22 @@ setup(
     description="Reads hand-filled paper forms by the million: an Apache Beam job from scans to Parquet.",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
-    packages=["segmentation", "model", "model.datasets", "pipeline", "jobs", "review"],
+    packages=[
+        "segmentation",
+        "model",
+        "model.datasets",
+        "pipeline",
+        "jobs",
+        "review",
+        "review.migrations",
+        "review.migrations.versions",
+    ],
     package_data={
         "segmentation": ["forms/*.toml", "fonts/*", "py.typed"],
         "model": ["weights/*", "py.typed"],
         "pipeline": ["py.typed"],
         "jobs": ["py.typed"],
+        "review": ["migrations/script.py.mako", "static/*", "templates/*", "py.typed"],
     },
     install_requires=READ,
     extras_require={

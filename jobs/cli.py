@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "read scanned forms and write what stands on them as Parquet",
     "query": "ask the results in SQL",
     "review": "look at doubtful fields in the browser, and correct them",
+    "export": "write the verified table: what people said, else what was read",
     "template": "draft, check and draw the template of a form of your own",
     "preview": "draw boxes, cuts and readings on a page",
     "samples": "render filled sample forms with their truth",
