@@ -1,8 +1,9 @@
 """Writes the verified table: every field with what stands there, as people said or else as it was read."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         temporary.unlink(missing_ok=True)
         raise CommandError(
             ExitCode.OUTPUT_NOT_WRITABLE,
-            f"--out {target}: cannot be written ({error.strerror or error}). Name a file in a folder that exists.",
+            f"--out {target}: cannot be written ({error.strerror or error}). Is there such a folder?",
         ) from None
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -111,7 +112,7 @@ def _write_parquet(path: Path, batches: pa.RecordBatchReader) -> int:
 def _write_csv(path: Path, batches: pa.RecordBatchReader) -> int:
     rows = 0
 
-    def lines():  # noqa: ANN202
+    def lines() -> Iterator[tuple[Any, ...]]:
         nonlocal rows
         for batch in batches:
             rows += batch.num_rows

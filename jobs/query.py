@@ -1,7 +1,7 @@
 """Asks the results in SQL: views forms, fields, characters and failures over the complete runs of a folder.
 
-Every source shows the rows of its newest complete run, so that a folder read twice does not count double. What
-people have said on the verification desk stands beside the readings.
+Every source shows the rows of its newest complete run, so that a folder read twice does not count double.
+What people have said on the verification desk stands beside the readings.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def add_database(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--database",
         metavar="URL",
-        help="where `formscribe review --database` keeps what people say (default: OUT/_review, if it is there)",
+        help="where `formscribe review --database` keeps what people say (default: the file in OUT/_review)",
     )
 
 

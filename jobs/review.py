@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token",
         metavar="TOKEN",
-        help=f"asked of everybody, at least {LEAST_TOKEN} characters; others on this machine can see it here, "
-        f"but not in the variable {TOKEN_VARIABLE} (default: none on this machine, else a random one)",
+        help=f"asked of everybody, at least {LEAST_TOKEN} characters; others on this machine can see it "
+        f"here, but not in the variable {TOKEN_VARIABLE} (default: none on this machine, else a random one)",
     )
     parser.add_argument(
         "--allowed-host",
@@ -131,8 +131,8 @@ def check(args: argparse.Namespace) -> None:
     if missing:
         raise CommandError(
             ExitCode.USAGE,
-            f"review needs {', '.join(missing)}, which is not installed: pip install 'formscribe[review]', or "
-            "pip install '.[review]' in the folder of the project.",
+            f"review needs {', '.join(missing)}, which is not installed: pip install 'formscribe[review]', "
+            "or pip install '.[review]' in the folder of the project.",
         )
     if not 0 <= args.port <= 65_535:
         raise CommandError(ExitCode.USAGE, f"--port {args.port}: is not from 0 to 65535.")

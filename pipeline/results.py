@@ -1,7 +1,7 @@
 """What lies in a folder of results: its complete runs, and their tables as views of a database in memory.
 
-Every source shows the rows of its newest complete run, so that a folder read twice does not count double. What
-people have said about fields stands beside the readings, if it is handed in. Needs no Beam.
+Every source shows the rows of its newest complete run, so that a folder read twice does not count double.
+What people have said about fields stands beside the readings, if it is handed in. Needs no Beam.
 """
 
 import json
@@ -161,8 +161,8 @@ def _show_verified(connection: duckdb.DuckDBPyConnection, verified: Verified | N
             "text AS final_text FROM stored.read_fields"
         )
         return
-    # The newest entry counts; of a field whose verdict was taken back there is none. A correction belongs to the
-    # bytes of the scan, so it shows in every run and under every name of them.
+    # The newest entry counts; of a field whose verdict was taken back there is none. A correction belongs to
+    # the bytes of the scan, so it shows in every run and under every name of them.
     connection.execute(
         """
         CREATE TABLE stored.verified AS

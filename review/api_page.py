@@ -13,13 +13,16 @@ _PAGE = """<!doctype html>
 <link rel="stylesheet" href="/static/desk.css"></head>
 <body class="docs"><main>
 <h1>REST interface</h1>
-<p>All of it for programs: <a href="/openapi.json">openapi.json</a>. Requests that change something carry the header
-<code>X-Formscribe: 1</code>; where a token is needed, <code>Authorization: Bearer TOKEN</code>.</p>
+<p>All of it for programs: <a href="/openapi.json">openapi.json</a>. Requests that change something carry
+the header <code>X-Formscribe: 1</code>; where a token is needed,
+<code>Authorization: Bearer TOKEN</code>.</p>
 {% for call in calls %}
 <section><h2><code>{{ call.method }} {{ call.path }}</code></h2>
 <p>{{ call.text }}</p>
-{% if call.parameters %}<table><thead><tr><th>parameter</th><th>in</th><th>schema</th></tr></thead><tbody>
-{% for p in call.parameters %}<tr><td><code>{{ p.name }}</code>{{ " (needed)" if p.required }}</td><td>{{ p.in }}</td>
+{% if call.parameters %}<table>
+<thead><tr><th>parameter</th><th>in</th><th>schema</th></tr></thead><tbody>
+{% for p in call.parameters %}
+<tr><td><code>{{ p.name }}</code>{{ " (needed)" if p.required }}</td><td>{{ p.in }}</td>
 <td><code>{{ p.schema }}</code></td></tr>{% endfor %}</tbody></table>{% endif %}
 {% if call.body %}<p>Body: <code>{{ call.body }}</code></p>{% endif %}
 {% if call.answer %}<p>Answer: <code>{{ call.answer }}</code></p>{% endif %}
@@ -33,7 +36,8 @@ _PAGE = """<!doctype html>
 <h1>Problems</h1>
 <p>Answers with a status of 400 and above are <code>application/problem+json</code> (RFC 9457) with a
 <code>code</code>:</p>
-<table><tbody>{% for code, text in codes %}<tr id="{{ code }}"><td><code>{{ code }}</code></td><td>{{ text }}</td></tr>
+<table><tbody>{% for code, text in codes %}
+<tr id="{{ code }}"><td><code>{{ code }}</code></td><td>{{ text }}</td></tr>
 {% endfor %}</tbody></table>
 </main></body></html>
 """

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from review.api_page import api_page
 from review.bodies import ProblemAnswer
 from review.desk import Desk
-from review.problems import Problem
+from review.problems import ProblemError
 from review.routes import router
 from review.security import Access, Guard, problem_response
 
@@ -53,7 +53,7 @@ def create_app(desk: Desk, access: Access, poll_seconds: float = POLL_SECONDS) -
     return Guard(app, access)
 
 
-def _watching(desk: Desk, seconds: float) -> Callable[[FastAPI], object]:
+def _watching(desk: Desk, seconds: float) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """Takes in newer runs while the application lives."""
 
     @asynccontextmanager
@@ -77,8 +77,8 @@ def _watching(desk: Desk, seconds: float) -> Callable[[FastAPI], object]:
 
 
 def _add_problems(app: FastAPI) -> None:
-    @app.exception_handler(Problem)
-    def told(request: Request, problem: Problem) -> Response:
+    @app.exception_handler(ProblemError)
+    def told(request: Request, problem: ProblemError) -> Response:
         return problem_response(problem)
 
     @app.exception_handler(RequestValidationError)
@@ -88,12 +88,12 @@ def _add_problems(app: FastAPI) -> None:
             for item in error.errors()[:20]
         ]
         first = f"{errors[0]['place']}: {errors[0]['message']}" if errors else "The request is invalid."
-        return problem_response(Problem(422, "invalid_request", first, errors=errors))
+        return problem_response(ProblemError(422, "invalid_request", first, errors=errors))
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
         code = _CODES.get(error.status_code, "bad_request")
-        response = problem_response(Problem(error.status_code, code, str(error.detail)))
+        response = problem_response(ProblemError(error.status_code, code, str(error.detail)))
         response.headers.update(error.headers or {})
         return response
 
@@ -102,13 +102,13 @@ def _add_problems(app: FastAPI) -> None:
     def database(request: Request, error: Exception) -> Response:
         _log.error("database: %s", error)
         text = "The database cannot be reached or is overloaded. Nothing was saved; try again."
-        return problem_response(Problem(503, "database_unavailable", text))
+        return problem_response(ProblemError(503, "database_unavailable", text))
 
     @app.exception_handler(Exception)
     def internal(request: Request, error: Exception) -> Response:
         _log.exception("%s %s", request.method, request.url.path, exc_info=error)
         return problem_response(
-            Problem(500, "internal_error", f"{type(error).__name__}; the log shows where.")
+            ProblemError(500, "internal_error", f"{type(error).__name__}; the log shows where.")
         )
 
 

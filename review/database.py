@@ -43,7 +43,7 @@ def checked_url(address: str) -> sa.URL:
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "postgresql+psycopg"):
         raise DatabaseError(
-            f"--database: {url.drivername} is not supported. Use postgresql+psycopg://, or leave it out for SQLite."
+            f"--database: {url.drivername} is not supported. Use postgresql+psycopg://, or leave it out."
         )
     return url
 
@@ -60,7 +60,7 @@ class Database:
             self.engine = sa.create_engine(self.url, pool_size=10, max_overflow=30, **self._options())
         except ImportError:
             raise DatabaseError(
-                "--database: PostgreSQL needs its driver, which is not installed: pip install 'formscribe[postgres]'"
+                "--database: PostgreSQL needs a driver, not installed yet: pip install 'formscribe[postgres]'"
             ) from None
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _set_up_sqlite)
@@ -104,14 +104,17 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that may write; it is committed, and durable, when the block ends without an error."""
+        """A transaction that may write; committed, and durable, when the block ends without an error."""
         if not self.is_sqlite:
             with self.engine.begin() as connection:
                 yield connection
             return
-        with self._one_writer:  # threads wait in line, where SQLite would have them try again and again
-            with self.engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
-                yield connection
+        with (
+            self._one_writer,  # threads wait in line, where SQLite would have them try again and again
+            self.engine.connect().execution_options(**{_WRITES: True}) as connection,
+            connection.begin(),
+        ):
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:

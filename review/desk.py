@@ -1,4 +1,4 @@
-"""What the routes work with: the queue, the readings and the scans of one folder, and fields as they are shown."""
+"""What the routes work with: queue, readings and scans of one folder, and fields as they are shown."""
 
 import json
 import logging
@@ -126,7 +126,8 @@ class Desk:
         until = row["leased_until"]
         characters = json.loads(row["characters"])
         same = (
-            "id", "source", "page", "template", "field", "charset", "kind", "text", "confidence", "status", "run",
+            "id", "source", "page", "template", "field", "charset", "kind", "text", "confidence", "status",
+            "run",
         )  # fmt: skip
         version = quote(row["run"])
         return {

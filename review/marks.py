@@ -8,7 +8,7 @@ from pipeline.options import utc_now
 from review.database import Database
 from review.intake import verdicts_of
 from review.keys import CharacterKey, FieldKey
-from review.problems import Problem
+from review.problems import ProblemError
 from review.queue import Queue
 from review.readings import Readings, Row, key_of
 from review.tables import character_marks
@@ -37,13 +37,15 @@ class Marks:
             The ids of fields that are in the queue again.
 
         Raises:
-            Problem: 404 no run has read one of the characters; nothing is kept then.
+            ProblemError: 404 no run has read one of the characters; nothing is kept then.
         """
         keys = [key for key, _, _ in said]
         read = self._readings.characters_of(keys)
         missing = next((key for key in keys if key not in read), None)
         if missing is not None:
-            raise Problem(404, "no_such_character", "No complete run has read this character.", id=missing.id)
+            raise ProblemError(
+                404, "no_such_character", "No complete run has read this character.", id=missing.id
+            )
         with self._database.writing() as connection:
             connection.execute(
                 sa.insert(character_marks),

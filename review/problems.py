@@ -18,7 +18,7 @@ CODES = {
     "already_answered": "Somebody else has answered this field.",
     "nothing_to_undo": "Nobody has answered this field.",
     "too_large": "The request has more bytes than are taken.",
-    "unreadable_picture": "The file cannot be read as a picture; `reason` has the code of `failure-codes.md`.",
+    "unreadable_picture": "The file cannot be read as a picture; `reason` is a code of `failure-codes.md`.",
     "unknown_template": "No form of this name is known to the server.",
     "unsupported_media_type": "The body has another type than the address takes.",
     "busy": "Too many pages are being read; try again soon.",
@@ -28,7 +28,7 @@ CODES = {
 }
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """Ends a request with a problem."""
 
     def __init__(self, status: int, code: str, detail: str, **more: Any) -> None:

@@ -15,7 +15,7 @@ from pipeline.options import utc_now
 from review.database import Database
 from review.intake import queue_values, verdicts_of
 from review.keys import FieldKey
-from review.problems import Problem
+from review.problems import ProblemError
 from review.readings import Readings, Row, key_of
 from review.tables import corrections, kinds, queue, verifiers
 
@@ -87,7 +87,7 @@ class Queue:
         return set(connection.scalars(sa.select(_q.id).where(mine)))
 
     def _kinds_for(self, connection: sa.Connection, verifier: str) -> list[str]:
-        """Kinds with open fields: the one of the last batch, then its charset, then where the worst field is."""
+        """Kinds with open fields: that of the last batch, then its charset, then where the worst field is."""
         worst = (
             sa.select(sa.func.min(_q.rank))
             .where(_q.desk == _k.desk, _q.state == "open", _q.kind == _k.kind)
@@ -102,7 +102,9 @@ class Queue:
             )
         )
         charset = connection.scalar(sa.select(_k.charset).where(_k.desk == self._desk, _k.kind == last))
-        rows.sort(key=lambda row: (row.kind != last, row.charset != charset, row.worst or 0.0, row.kind))
+        rows = sorted(
+            rows, key=lambda row: (row.kind != last, row.charset != charset, row.worst or 0.0, row.kind)
+        )
         return [row.kind for row in rows]
 
     def _free(
@@ -144,21 +146,21 @@ class Queue:
         """Keeps what somebody says about a field. Said twice it is kept once.
 
         Raises:
-            Problem: 404 no run has read this field; 409 it is leased to somebody else, or somebody else has
-                answered it.
+            ProblemError: 404 no run has read this field; 409 it is leased to somebody else, or somebody else
+                has answered it.
         """
         self._queued(key)
         with self._database.writing() as connection:
             row = self._locked(connection, key)
             if row["state"] == "open" and _is_leased(row) and row["leased_to"] != verifier:
-                raise Problem(409, "leased", f"{row['leased_to']} is looking at this field.")
+                raise ProblemError(409, "leased", f"{row['leased_to']} is looking at this field.")
             said = verdicts_of(connection, [key]).get(key)
             if said and row["state"] == "done":
                 if said["verifier"] != verifier:
                     detail = (
                         f"{said['verifier']} has answered this field. Undo that first to answer it again."
                     )
-                    raise Problem(409, "already_answered", detail)
+                    raise ProblemError(409, "already_answered", detail)
                 if (said["verdict"], said["text"]) == (verdict, text):
                     return _saved(key, said)
             entry = self._entry(row, verifier, verdict, text)
@@ -173,16 +175,16 @@ class Queue:
         """Takes back what was last said about a field, which is then open and leased to who asks.
 
         Raises:
-            Problem: 404 no run has read this field; 409 nothing was said about it, or it is leased to somebody
-                else.
+            ProblemError: 404 no run has read this field; 409 nothing was said about it, or it is leased to
+                somebody else.
         """
         self._queued(key)
         with self._database.writing() as connection:
             row = self._locked(connection, key)
             if key not in verdicts_of(connection, [key]):
-                raise Problem(409, "nothing_to_undo", "Nobody has answered this field.")
+                raise ProblemError(409, "nothing_to_undo", "Nobody has answered this field.")
             if row["state"] == "open" and _is_leased(row) and row["leased_to"] != verifier:
-                raise Problem(409, "leased", f"{row['leased_to']} is looking at this field.")
+                raise ProblemError(409, "leased", f"{row['leased_to']} is looking at this field.")
             connection.execute(sa.insert(corrections), self._entry(row, verifier, "undone", None))
             until = {"leased_to": verifier, "leased_until": time.time() + self._lease_seconds}
             connection.execute(
@@ -193,7 +195,7 @@ class Queue:
         return {**row, "state": "open", **until}
 
     def _queued(self, key: FieldKey) -> None:
-        """Sees to it that a field is in the queue; one that nobody doubted comes into it when it is asked for."""
+        """Sees to it that a field is in the queue; one that nobody doubted comes in when it is asked for."""
         with self._database.reading() as connection:
             if connection.scalar(sa.select(_q.id).where(self._mine, _q.id == key.id)):
                 return
@@ -203,10 +205,10 @@ class Queue:
         """Puts a field into the queue.
 
         Raises:
-            Problem: 404 there is none.
+            ProblemError: 404 there is none.
         """
         if field is None:
-            raise Problem(404, "no_such_field", "No complete run has read this field.")
+            raise ProblemError(404, "no_such_field", "No complete run has read this field.")
         with self._database.writing() as connection:
             (row,) = queue_values(connection, self._desk, [field], reason)
             added = connection.execute(self._database.insert(queue).on_conflict_do_nothing(), row)
@@ -236,7 +238,7 @@ class Queue:
         statement = sa.select(queue).where(self._mine, _q.id == key.id).with_for_update()
         row = connection.execute(statement).mappings().first()
         if row is None:
-            raise Problem(404, "no_such_field", "No complete run has read this field.")
+            raise ProblemError(404, "no_such_field", "No complete run has read this field.")
         return dict(row)
 
     def _entry(self, row: Row, verifier: str, verdict: str, text: str | None) -> Row:

@@ -1,4 +1,4 @@
-"""The readings of a folder of results as the desk asks for them; the newest complete run of each source counts."""
+"""The readings of a folder of results as the desk asks for them; the newest run of each source counts."""
 
 import json
 import threading
@@ -40,7 +40,7 @@ class Readings:
     """Questions to the Parquet files of a folder; safe to use from many threads."""
 
     def __init__(self, output: Path) -> None:
-        """Opens the complete runs that are there; see ``pipeline.results.open_results`` for what it raises."""
+        """Opens the complete runs; see ``pipeline.results.open_results`` for what it raises."""
         self.output = output
         self._lock = threading.Lock()
         self._opened = self._open(complete_runs(output))
@@ -73,7 +73,8 @@ class Readings:
     def sources_of(self, runs: Iterable[str]) -> list[str]:
         """Every source that one of these runs has tried to read."""
         rows = self._ask(
-            "SELECT DISTINCT source FROM (SELECT source, run FROM forms UNION SELECT source, run FROM failures) "
+            "SELECT DISTINCT source "
+            "FROM (SELECT source, run FROM forms UNION SELECT source, run FROM failures) "
             "WHERE list_contains($1, run) ORDER BY source",
             [list(runs)],
         )

@@ -11,7 +11,7 @@ from review.desk import Desk, said_of
 from review.intake import verdicts_of
 from review.keys import FIELD_ID, CharacterKey, FieldKey, parse_character_id, parse_field_id
 from review.pictures import crop_address
-from review.problems import Problem
+from review.problems import ProblemError
 from review.readings import Row, key_of
 
 _PROBLEM: dict[str, Any] = {
@@ -35,14 +35,14 @@ def _key(field_id: Annotated[str, Path(max_length=1000, pattern=FIELD_ID)]) -> F
 def _parsed(field_id: str) -> FieldKey:
     key = parse_field_id(field_id)
     if key is None:
-        raise Problem(404, "no_such_field", "No field has this id.")
+        raise ProblemError(404, "no_such_field", "No field has this id.")
     return key
 
 
 def _parsed_character(character_id: str) -> CharacterKey:
     key = parse_character_id(character_id)
     if key is None:
-        raise Problem(404, "no_such_character", "No character has this id.", id=character_id)
+        raise ProblemError(404, "no_such_character", "No character has this id.", id=character_id)
     return key
 
 
@@ -58,8 +58,8 @@ AskedName = Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00-\x1f\x
 def lease(body: bodies.LeaseBody, desk: AskedDesk) -> Row:
     """Gives out fields to look at, the worst first, all of one kind; nobody else gets them meanwhile.
 
-    Fields in `held` stay leased; those that are no longer the asker's come back in `lost`. With a `kind` of which
-    nothing is free the list is empty; without one the next kind is taken.
+    Fields in `held` stay leased; those that are no longer the asker's come back in `lost`. With a `kind` of
+    which nothing is free the list is empty; without one the next kind is taken.
     """
     return desk.lease(body.verifier, body.count, body.kind, body.held)
 
@@ -104,16 +104,16 @@ def get_field(key: AskedField, desk: AskedDesk) -> Row:
     """One field, with its picture and what people said."""
     row = desk.find(key)
     if row is None:
-        raise Problem(404, "no_such_field", "No complete run has read this field.")
+        raise ProblemError(404, "no_such_field", "No complete run has read this field.")
     return desk.show(row, desk.verdict(key))
 
 
 @router.put("/api/fields/{field_id}", response_model=bodies.SavedAnswer)
 def put_field(key: AskedField, body: bodies.AnswerBody, desk: AskedDesk) -> Row:
-    """Keeps what stands in a field; once this is answered with 200 it is on the disk. Said twice, kept once."""
+    """Keeps what stands in a field; answered with 200 it is on the disk. Said twice, it is kept once."""
     text = body.text if body.verdict == "text" else None
     if body.verdict == "text" and (text is None or not text.strip()):
-        raise Problem(422, "empty_text", "A text without characters: use the verdict blank.")
+        raise ProblemError(422, "empty_text", "A text without characters: use the verdict blank.")
     saved = desk.queue.answer(key, body.verifier, body.verdict, text)
     return {
         "id": saved.id,
@@ -185,7 +185,9 @@ def mark_characters(body: bodies.MarksBody, desk: AskedDesk) -> Row:
     said = []
     for mark in body.marks:
         if (mark.verdict == "label") != (mark.label is not None):
-            raise Problem(422, "invalid_request", "The verdict label needs a label; the others have none.")
+            raise ProblemError(
+                422, "invalid_request", "The verdict label needs a label; the others have none."
+            )
         said.append((_parsed_character(mark.id), mark.verdict, mark.label))
     return {"saved": len(said), "returned": desk.marks.save(body.verifier, said)}
 
@@ -211,7 +213,7 @@ def page_picture(key: AskedField, desk: AskedDesk) -> Response:
 def _picture(desk: Desk, key: FieldKey, whole_page: bool) -> Response:
     row = desk.find(key)
     if row is None:
-        raise Problem(404, "no_such_field", "No complete run has read this field.")
+        raise ProblemError(404, "no_such_field", "No complete run has read this field.")
     data, real = desk.picture(row, whole_page)
     kept = "private, max-age=3600" if real else "no-store"
     found = "scan" if real else "missing"
@@ -228,7 +230,7 @@ def predict(
 ) -> Row:
     """Reads the one character on a picture; `label` is empty if there is no ink."""
     if charset not in CHARSETS:
-        raise Problem(422, "invalid_request", f"charset is one of {', '.join(sorted(CHARSETS))}.")
+        raise ProblemError(422, "invalid_request", f"charset is one of {', '.join(sorted(CHARSETS))}.")
     return desk.uploads.predict(file.file.read(), charset)
 
 

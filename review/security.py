@@ -1,8 +1,9 @@
 """Who may ask, and what browsers may do with the answers.
 
-A request passes if its host is one this server answers to, if it brings the token where one is needed, and, if
-it changes something, if it comes from the desk's own pages: the header ``X-Formscribe`` cannot be sent by other
-sites without a permission that this server never gives, and ``Origin`` and ``Sec-Fetch-Site`` must agree.
+A request passes if its host is one this server answers to, if it brings the token where one is needed, and,
+if it changes something, if it comes from the desk's own pages: the header ``X-Formscribe`` cannot be sent by
+other sites without a permission that this server never gives, and ``Origin`` and ``Sec-Fetch-Site`` must
+agree.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from review.problems import Problem
+from review.problems import ProblemError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 JSON_BYTES = 1_000_000
@@ -116,7 +117,7 @@ class Guard:
         headers = Headers(scope=scope)
         try:
             answer = self._before(scope, headers) or await self._login(scope, receive)
-        except Problem as problem:
+        except ProblemError as problem:
             answer = problem_response(problem)
         if answer is not None:
             await answer(scope, receive, _with_headers(send, scope))
@@ -127,7 +128,7 @@ class Guard:
     def _before(self, scope: Scope, headers: Headers) -> Response | None:
         host = headers.get("host", "")
         if self._access.hosts and host_name(host) not in self._access.hosts:
-            raise Problem(
+            raise ProblemError(
                 403, "forbidden_host", f"This server does not answer to {host[:100]!r}: see --allowed-host."
             )
         self._check_origin(scope, headers, host)
@@ -144,12 +145,12 @@ class Guard:
         if reads and not (path.startswith(("/api/", "/pictures/")) and site == "cross-site"):
             return
         if site not in ("same-origin", "none"):
-            raise Problem(403, "forbidden_origin", "Requests from other sites are refused.")
+            raise ProblemError(403, "forbidden_origin", "Requests from other sites are refused.")
         origin = headers.get("origin")
         if origin is not None and not reads and not same_place(origin, host):
-            raise Problem(403, "forbidden_origin", "Requests from other sites are refused.")
+            raise ProblemError(403, "forbidden_origin", "Requests from other sites are refused.")
         if not reads and path not in _OPEN_PATHS and headers.get("x-formscribe") != "1":
-            raise Problem(403, "header_required", "Send the header X-Formscribe: 1.")
+            raise ProblemError(403, "header_required", "Send the header X-Formscribe: 1.")
 
     def _refuse_or_enter(self, scope: Scope, headers: Headers) -> Response:
         brought = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -163,7 +164,7 @@ class Guard:
         if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
             return HTMLResponse(_LOGIN.format(said=""), 401)
         response = problem_response(
-            Problem(401, "unauthorized", "Send the header Authorization: Bearer TOKEN.")
+            ProblemError(401, "unauthorized", "Send the header Authorization: Bearer TOKEN.")
         )
         response.headers["www-authenticate"] = "Bearer"
         return response
@@ -187,7 +188,7 @@ class Guard:
         return response
 
 
-def problem_response(problem: Problem) -> Response:
+def problem_response(problem: ProblemError) -> Response:
     """A problem as an answer."""
     content = json.dumps(problem.body(), ensure_ascii=False).encode("utf-8", "replace")
     return Response(content, problem.status, media_type="application/problem+json")
@@ -202,7 +203,7 @@ def host_name(host: str) -> str:
 
 
 def same_place(origin: str, host: str) -> bool:
-    """Whether an Origin header names the host and port of a Host header; behind a proxy the scheme may differ."""
+    """Whether an Origin header names the host and port of a Host header; a proxy may change the scheme."""
     try:
         there, here = urlsplit(origin), urlsplit(f"//{host}")
         default = {"http": 80, "https": 443}.get(there.scheme)
@@ -228,7 +229,7 @@ def _with_headers(send: Send, scope: Scope) -> Send:
 
 async def _limited(app: ASGIApp, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
     """Lets the application read at most ``limit`` bytes; whatever it makes of the rest, the answer is 413."""
-    too_large = problem_response(Problem(413, "too_large", f"At most {limit:,} bytes are taken."))
+    too_large = problem_response(ProblemError(413, "too_large", f"At most {limit:,} bytes are taken."))
     declared = Headers(scope=scope).get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         await too_large(scope, receive, send)
@@ -263,7 +264,7 @@ async def _short_body(receive: Receive) -> bytes:
         message = await receive()
         body += message.get("body", b"")
         if len(body) > 10_000:
-            raise Problem(413, "too_large", "At most 10,000 bytes are taken.")
+            raise ProblemError(413, "too_large", "At most 10,000 bytes are taken.")
         if not message.get("more_body"):
             return body
 

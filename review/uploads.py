@@ -14,7 +14,7 @@ from pipeline.options import JobOptions
 from pipeline.reading import check_log_probs, decode_pages, read_classified, segment_decoded
 from pipeline.records import ClassifiedPage, DecodedPage, Failure, PageRows
 from pipeline.stages import Stages, real_stages
-from review.problems import Problem
+from review.problems import ProblemError
 from review.readings import Row
 from segmentation.images import ImageError, ImageLimits, open_document
 from segmentation.normalization import normalize_glyph
@@ -47,7 +47,7 @@ class UploadReader:
     @contextmanager
     def _place(self) -> Iterator[None]:
         if not self._places.acquire(timeout=WAIT_SECONDS):
-            raise Problem(503, "busy", "Other pages are being read. Try again soon.")
+            raise ProblemError(503, "busy", "Other pages are being read. Try again soon.")
         try:
             yield
         finally:
@@ -57,14 +57,14 @@ class UploadReader:
         """The character on a picture: ``label`` (empty without ink), ``confidence``, ``alternatives``.
 
         Raises:
-            Problem: 422 it is no picture; 503 too much is going on.
+            ProblemError: 422 it is no picture; 503 too much is going on.
         """
         with self._place():
             try:
                 with open_document(data, ImageLimits(max_pixels=self._max_pixels)) as document:
                     crop = normalize_glyph(find_character(document.read(1).gray))
             except ImageError as error:
-                raise Problem(422, "unreadable_picture", str(error), reason=str(error.code)) from None
+                raise ProblemError(422, "unreadable_picture", str(error), reason=str(error.code)) from None
             log_probs = self._classifier().classify(crop[None])
         if not crop.any():
             return {"label": "", "confidence": 0.0, "alternatives": [], "not_a_character": 1.0}
@@ -78,12 +78,12 @@ class UploadReader:
         """Reads the pages of a file, or one of them, as ``formscribe run`` would.
 
         Raises:
-            Problem: 422 there is no such form; 503 too much is going on.
+            ProblemError: 422 there is no such form; 503 too much is going on.
         """
         form = self._templates.get(template)
         if form is None:
             known = ", ".join(sorted(self._templates))
-            raise Problem(
+            raise ProblemError(
                 422,
                 "unknown_template",
                 f"The forms are: {known}. Others are named with --template at the start.",

@@ -86,7 +86,7 @@ def _read_by_address(address: str) -> Verified:
     except sa.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
         raise DatabaseError(
-            f"{database.name}: cannot be read ({reason}). Has `formscribe review --database` been started with it?"
+            f"{database.name}: cannot be read ({reason}). Has `formscribe review --database` used it?"
         ) from None
     finally:
         database.close()
