@@ -9,6 +9,7 @@ from pathlib import Path
 from jobs.beam_flags import beam_options
 from jobs.cli import stderr_hidden, version
 from jobs.exit_codes import CommandError, ExitCode
+from jobs.remote_checks import claim_remote_output, first_remote, open_stores, run_taken
 from jobs.run_lock import RunLock, clear_dead_runs
 from jobs.running import run_job
 from model.calibration import Calibration, CalibrationError, acceptance_threshold
@@ -122,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
     """Checks everything that can be checked, runs the job, and tells how it went."""
     flags = beam_options(args.rest, _own_flags(), args.workers)
     options = job_options(args)
+    open_stores(options, flags)
     files = check_inputs(options.inputs)
     check_earlier(options)
     stages = real_stages(options)
@@ -214,37 +216,35 @@ def model_sha256(path: str | None) -> str:
 
 
 def check_inputs(inputs: Sequence[str]) -> int | None:
-    """How many files the inputs mean; None if a remote one is among them, which is left to the workers.
+    """How many files the inputs mean; None if a remote one is among them, whose files are not counted.
 
     Raises:
-        CommandError: a local input matches nothing.
+        CommandError: an input matches nothing.
     """
     files: set[str] = set()
     for name in inputs:
-        if is_local(name):
-            found = list(match_files(name))
-            if not found:
-                what = "no scan lies in this folder" if Path(name).is_dir() else "no file matches"
-                raise CommandError(
-                    ExitCode.NO_INPUT,
-                    f"--input {name}: {what}. Name files, a folder, or a pattern in quotes.",
-                )
-            files.update(found)
+        found = match_files(name)
+        first = next(found, None) if is_local(name) else first_remote(name)
+        if first is None:
+            what = "no scan lies in this folder" if Path(name).is_dir() else "no file matches"
+            raise CommandError(
+                ExitCode.NO_INPUT,
+                f"--input {name}: {what}. Name files, a folder, or a pattern in quotes.",
+            )
+        files.update([first, *found] if is_local(name) else ())
     return len(files) if all(is_local(name) for name in inputs) else None
 
 
 def claim_output(options: JobOptions) -> RunLock:
-    """Makes the output folder, if it is local, sees whether it can be written, and clears what is dead in it.
+    """Makes the output folder, sees whether it can be written, and clears what is dead in it.
 
     Raises:
         CommandError: it cannot, or it already has a run of this name.
     """
-    lock = RunLock(options.output, options.run_id)
     if not is_local(options.output):
-        return lock
-    taken = CommandError(
-        ExitCode.USAGE, f"--run_id {options.run_id}: is in {options.output} already; name another."
-    )
+        return claim_remote_output(options)
+    lock = RunLock(options.output, options.run_id)
+    taken = run_taken(options)
     try:
         if Path(run_record_path(options.output, options.run_id)).exists():
             raise taken

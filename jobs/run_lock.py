@@ -3,7 +3,7 @@
 A run with a local output holds a lock on a file in its temporary folder, which the system releases whatever
 way the process ends. Where the folder is shared, locks of other machines may not be seen: a run of another
 host counts as dead only if nothing in its folder has been touched for a day, while live
-launchers touch it every minute.
+launchers touch it every minute. Outputs in an object store have a lock of their own: ``jobs.remote_lock``.
 """
 
 import fcntl
@@ -13,7 +13,6 @@ import socket
 import time
 from pathlib import Path
 
-from pipeline.matching import is_local
 from pipeline.options import utc_now
 from pipeline.writing import discard_run, temporary_folder
 
@@ -24,11 +23,11 @@ _NAME = "run="
 
 
 class RunLock:
-    """Keeps other runs from clearing away this one's temporary files; does nothing for remote outputs."""
+    """Keeps other runs from clearing away this one's temporary files."""
 
     def __init__(self, output: str, run_id: str) -> None:
         """Locks nothing yet."""
-        self._path = Path(temporary_folder(output, run_id)) / OWNER if is_local(output) else None
+        self._path = Path(temporary_folder(output, run_id)) / OWNER
         self._file: int | None = None
         self._beaten = 0.0
 
@@ -38,8 +37,6 @@ class RunLock:
         Raises:
             OSError: the output cannot be written.
         """
-        if self._path is None:
-            return True
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         if _lock(file) is False:
@@ -54,7 +51,7 @@ class RunLock:
     def beat(self) -> None:
         """Shows other machines that the run is alive, once a minute however often it is called."""
         now = time.monotonic()
-        if self._path is None or self._file is None or now - self._beaten < BEAT_SECONDS:
+        if self._file is None or now - self._beaten < BEAT_SECONDS:
             return
         self._beaten = now
         try:
@@ -83,11 +80,8 @@ def _lock(file: int) -> bool | None:
 def clear_dead_runs(output: str) -> list[str]:
     """Deletes what killed runs have left in a local output; returns their names.
 
-    Nothing of a complete run is touched. Remote outputs are left alone: a rule of the bucket can delete what
-    is old under ``_temp``.
+    Nothing of a complete run is touched.
     """
-    if not is_local(output):
-        return []
     folders = sorted(Path(temporary_folder(output, "")).parent.glob(f"{_NAME}*"))
     dead = [folder.name.removeprefix(_NAME) for folder in folders if _clear_if_dead(output, folder)]
     return dead

@@ -1,6 +1,5 @@
 """The PTransforms from what the user named to decoded pages."""
 
-import errno
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,16 +14,10 @@ from pipeline.matching import match_files
 from pipeline.options import JobOptions
 from pipeline.reading import decode_pages, failure_of
 from pipeline.records import DecodedPage, Failure, FileToRead, Seen
+from pipeline.remote import reason
 from pipeline.resume import EarlierRun, earlier_readings, earlier_runs, file_to_read
 from pipeline.stage_functions import FAILED, SEEN, StageFn, count
 from pipeline.stages import Stages
-
-_OPEN_CODES = {
-    errno.ENOENT: "file_not_found",
-    errno.EACCES: "permission_denied",
-    errno.EPERM: "permission_denied",
-    errno.EISDIR: "is_a_folder",
-}
 
 
 def read_file(path: str, max_bytes: int) -> bytes:
@@ -50,10 +43,10 @@ class FileTooLargeError(ValueError):
 
 def open_failure(error: Exception, source: str) -> Failure:
     """Why the bytes of a file could not be had."""
-    if not isinstance(error, OSError):
+    code, message = reason(error)
+    if code is None:
         return failure_of(error, source, None, None, "open")
-    code = _OPEN_CODES.get(error.errno or 0, "file_unreadable")
-    return Failure(source, None, None, "open", code, error.strerror or str(error))
+    return Failure(source, None, None, "open", code, message)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """From what the user named to the files it means: files, patterns and folders, local or remote.
 
-Local names follow the shell (``**`` spans folders, ``{png,jpg}`` chooses), which Beam's own matching does
-not: there ``**/*.png`` misses the files directly in the folder and ``*.{png,jpg}`` matches nothing.
+Names follow the shell (``**`` spans folders, ``{png,jpg}`` chooses), which Beam's own matching does not:
+there ``**/*.png`` misses the files directly in the folder and ``*.{png,jpg}`` matches nothing.
 """
 
 import glob
@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from apache_beam.io.filesystems import FileSystems
+from pipeline.remote import as_folder, exists, is_bucket, list_objects, literal_prefix, match_objects
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pdf", ".pct")
 _CHOICE = re.compile(r"\{([^{}]*,[^{}]*)\}")
@@ -38,16 +38,22 @@ def match_files(pattern: str) -> Iterator[str]:
 
     Args:
         pattern: a file; a pattern; or a folder, which means every file below it with one of ``EXTENSIONS``
-            in any case. A remote folder ends with ``/``.
+            in any case.
+
+    Raises:
+        Exception: of a remote store; see ``pipeline.remote.reason``.
     """
-    if is_local(pattern):
-        yield from _match_local(pattern)
-        return
-    folder = pattern.endswith("/")
-    (result,) = FileSystems.match([pattern + "**" if folder else pattern])
-    for path in sorted(metadata.path for metadata in result.metadata_list):
-        if not folder or has_known_extension(path):
-            yield path
+    yield from _match_local(pattern) if is_local(pattern) else _match_remote(pattern)
+
+
+def _match_remote(pattern: str) -> Iterator[str]:
+    if not pattern.endswith("/") and not is_bucket(pattern) and exists(pattern):
+        yield pattern  # a name may hold [ or *
+    elif literal_prefix(pattern) != pattern and not pattern.endswith("/"):
+        yield from match_objects(expand_choices(pattern))
+    else:
+        below = (found.path for found in list_objects(as_folder(pattern)))
+        yield from (path for path in below if has_known_extension(path))
 
 
 def _match_local(pattern: str) -> Iterator[str]:
@@ -76,8 +82,9 @@ def list_folder(folder: str, suffix: str) -> list[str]:
         if not os.path.isdir(folder):
             return []
         return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(suffix))
-    (result,) = FileSystems.match([FileSystems.join(folder, "*" + suffix)])
-    return sorted(metadata.path for metadata in result.metadata_list)
+    below = as_folder(folder)
+    names = (found.path for found in list_objects(below))
+    return sorted(name for name in names if name.endswith(suffix) and "/" not in name[len(below) :])
 
 
 def expand_choices(pattern: str) -> list[str]:

@@ -23,6 +23,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.latency import latencies, latency_counts
 from pipeline.options import JobOptions, utc_now
 from pipeline.records import Failure, PageRows, Row, Seen, ShardFile, Totals
+from pipeline.remote import delete_below
 from pipeline.schemas import STATUSES, TABLES
 
 ROW_GROUP_ROWS = 16_384
@@ -232,18 +233,28 @@ def discard_temporary(output: str, run_id: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
             os.rmdir(os.path.dirname(folder))  # fails, as it should, while another run is at work
             return
-        found = [meta.path for meta in FileSystems.match([FileSystems.join(folder, "*")])[0].metadata_list]
-        FileSystems.delete(found)
+        delete_below(folder)
     except Exception:  # only tidiness is lost
         return
 
 
 def discard_run(output: str, run_id: str) -> None:
     """Deletes what a dead run has left, also tables that it had moved into place without their record."""
-    if "://" not in output and not os.path.exists(run_record_path(output, run_id)):
+    if "://" in output:
+        _discard_remote_tables(output, run_id)
+    elif not os.path.exists(run_record_path(output, run_id)):
         for table in TABLES:
             shutil.rmtree(table_folder(output, table, run_id), ignore_errors=True)
     discard_temporary(output, run_id)
+
+
+def _discard_remote_tables(output: str, run_id: str) -> None:
+    try:
+        if not FileSystems.exists(run_record_path(output, run_id)):
+            for table in TABLES:
+                delete_below(table_folder(output, table, run_id))
+    except Exception:  # only tidiness is lost: readers ignore what has no record
+        return
 
 
 def _create(path: str) -> Any:
@@ -252,6 +263,8 @@ def _create(path: str) -> Any:
 
 def _make_folder(folder: str) -> None:
     """Makes a folder where the file system has folders; concurrent makers do not disturb each other."""
+    if folder.startswith(("gs://", "s3://")):  # which have none
+        return
     try:
         if not FileSystems.exists(folder):
             FileSystems.mkdirs(folder)

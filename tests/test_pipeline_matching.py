@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from apache_beam.io.filesystem import FileMetadata, MatchResult
+from apache_beam.io.filesystem import BeamIOError, FileMetadata
 
-from pipeline import matching
-from pipeline.matching import absolute, expand_choices, match_files
+from pipeline import remote
+from pipeline.matching import absolute, expand_choices, list_folder, match_files
 
 
 @pytest.fixture
@@ -70,18 +70,95 @@ def test_absolute_paths(monkeypatch, tmp_path):
     assert absolute("gs://bucket/scans/") == "gs://bucket/scans/"
 
 
+class Store:
+    """An object store in memory: names, and what was asked of it."""
+
+    def __init__(self, names) -> None:
+        self.names, self.asked = sorted(names), []
+
+    def exists(self, path):
+        return path in self.names
+
+    def _list(self, prefix):
+        self.asked.append(prefix)
+        return (FileMetadata(name, 1) for name in self.names if name.startswith(prefix))
+
+
+TREE = [
+    "b.PNG",
+    "a.png",
+    "deep/er/c.Tiff",
+    "deep/d.jpg",
+    "notes.txt",
+    "deep/e.pdf",
+    "f[1].png",
+    "deeper/g.png",
+]
+
+
+@pytest.fixture
+def store(monkeypatch) -> Store:
+    store = Store([f"gs://b/scans/{name}" for name in [*TREE, "deep/"]] + ["gs://b/other.png"])
+    monkeypatch.setattr(remote.FileSystems, "get_filesystem", lambda path: store)
+    return store
+
+
+PATTERNS = ["", "*.png", "**/*.png", "**", "*", "*/*.jpg", "*.{png,PNG}", "f[[]1].png", "f[1].png", "?.png"]
+PATTERNS += ["[!a]*.png", "[a-b].*", "deep", "deep/**/*.{Tiff,pdf}", "d**/*.jpg", "none", "none*"]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_remote_names_match_as_local_ones_do(pattern, store, tmp_path):
+    for name in TREE:
+        path = tmp_path / "scans" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    local = [os.path.relpath(path, tmp_path / "scans") for path in match_files(f"{tmp_path}/scans/{pattern}")]
+    assert sorted(match_files(f"gs://b/scans/{pattern}")) == sorted(f"gs://b/scans/{name}" for name in local)
+
+
 @pytest.mark.parametrize(
-    ("pattern", "asked", "expected"),
+    ("pattern", "asked"),
     [
-        ("gs://b/scans/", "gs://b/scans/**", ["gs://b/scans/a.PNG"]),
-        ("gs://b/scans/*", "gs://b/scans/*", ["gs://b/scans/a.PNG", "gs://b/scans/notes.txt"]),
+        ("gs://b", "gs://b/"),
+        ("gs://b/", "gs://b/"),
+        ("gs://b/scans", "gs://b/scans/"),
+        ("gs://b/scans/de*/*.jpg", "gs://b/scans/de"),
+        ("gs://b/s{c,d}ans/*.jpg", "gs://b/scans/"),
     ],
 )
-def test_remote_folders_mean_the_scans_below_them(monkeypatch, pattern, asked, expected):
-    def match(patterns):
-        assert patterns == [asked]
-        found = [FileMetadata(f"gs://b/scans/{name}", 1) for name in ("notes.txt", "a.PNG")]
-        return [MatchResult(asked, found)]
+def test_of_a_bucket_no_more_is_listed_than_must_be(pattern, asked, store):
+    assert list(match_files(pattern))[:1] or "{" in pattern
+    assert store.asked[0] == asked
 
-    monkeypatch.setattr(matching.FileSystems, "match", match)
-    assert list(match_files(pattern)) == expected
+
+def test_the_first_name_comes_before_the_listing_ends(store):
+    def endless(prefix):
+        yield FileMetadata("gs://b/scans/a.png", 1)
+        raise AssertionError("read on")
+
+    store._list = endless
+    assert next(match_files("gs://b/scans/")) == "gs://b/scans/a.png"
+
+
+def test_the_files_directly_in_a_remote_folder(store):
+    assert list_folder("gs://b/scans", ".png") == ["gs://b/scans/a.png", "gs://b/scans/f[1].png"]
+
+
+class Denied(Exception):  # noqa: N818
+    code = 403
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (FileNotFoundError(2, "No such file or directory"), "file_not_found", "No such file or directory"),
+        (Denied("<html>"), "permission_denied", "access is denied"),
+        (BeamIOError("List failed", {"gs://b": Denied("x")}), "permission_denied", "access is denied"),
+        (BeamIOError("List failed", {"gs://b": TimeoutError("timed out")}), "file_unreadable", "timed out"),
+        (OSError(5, "Input/output error"), "file_unreadable", "Input/output error"),
+        (ZeroDivisionError("of ours"), None, "of ours"),
+    ],
+)
+def test_why_a_file_could_not_be_had(error, code, told):
+    assert remote.reason(error) == (code, told)
