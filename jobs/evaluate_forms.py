@@ -13,6 +13,7 @@ from jobs.form_comparison import Comparison, check_comparable, compare
 from jobs.form_report import as_dict, print_report
 from jobs.form_scores import ScoredField
 from jobs.query import open_results
+from jobs.remote_results import TABLES, local_results
 from jobs.truth import TruthError, read_truth
 
 WORST = 40  # fields in the picture
@@ -39,9 +40,15 @@ def add_arguments(parser: argparse._ActionsContainer) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compares, prints, and writes what was asked for."""
+    tables = [table for table in TABLES if args.worst or table != "characters"]
+    with local_results(args.output, args.run, tables) as folder:
+        return _evaluate(args, folder)
+
+
+def _evaluate(args: argparse.Namespace, folder: Path) -> int:
     try:
         truth = read_truth(args.truth)
-        connection = open_results(Path(args.output), args.run)
+        connection = open_results(folder, args.run)
         comparison = compare(connection, truth)
     except TruthError as error:
         raise CommandError(ExitCode.NO_INPUT, f"--truth: {error}") from None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.models import open_model
+from jobs.remote_results import read_scan
 from jobs.tables import write_table
 from model.classifier import Classifier
 from pipeline.options import MAX_PIXELS, MIN_CONFIDENCE, JobOptions
@@ -137,16 +138,16 @@ def check_fields(options: JobOptions, wanted: Sequence[str] | None) -> None:
 
 
 def read_bytes(file: str) -> bytes:
-    """The bytes of a local file.
+    """The bytes of a local or remote file.
 
     Raises:
         CommandError: it cannot be had.
     """
     try:
-        return Path(file).read_bytes()
+        return read_scan(file)
     except OSError as error:
         raise CommandError(
-            ExitCode.NO_INPUT, f"{file}: cannot be opened ({error.strerror}). Name a scan on this machine."
+            ExitCode.NO_INPUT, f"{file}: cannot be opened ({error.strerror}). Name a scan that exists."
         ) from None
 
 

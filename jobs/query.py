@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import duckdb
 
 from jobs.exit_codes import CommandError, ExitCode
+from jobs.remote_results import local_results, tables_named_in
 from jobs.tables import write_csv, write_json, write_table
 from pipeline import results
 
@@ -25,6 +26,7 @@ EPILOG = """examples:
   formscribe query out "SELECT source, field, text FROM fields WHERE status = 'review'" --format csv
   formscribe query out "SELECT * FROM failures" --format json
   formscribe query out "SELECT source, page, field, final_text FROM fields WHERE verdict IS NOT NULL"
+  formscribe query gs://bucket/out "SELECT code, count(*) FROM failures GROUP BY code"
 
 The SQL is DuckDB's; only reading is allowed. `run` is a column of every view. Tables: DESCRIBE fields.
 What people have said on the verification desk (`formscribe review`): the columns verdict, verified_text and
@@ -69,8 +71,15 @@ def run(args: argparse.Namespace) -> int:
     """Prints the rows of a query."""
     if args.rows < 0:
         raise CommandError(ExitCode.USAGE, f"--rows {args.rows}: is below 0; 0 shows all.")
-    connection = open_results(Path(args.output), args.run, args.all_runs, args.database)
-    columns, rows = execute(connection, args.sql or OVERVIEW)
+    sql = args.sql or OVERVIEW
+    with local_results(args.output, args.run, tables_named_in(sql)) as folder:
+        connection = open_results(folder, args.run, args.all_runs, args.database)
+        columns, rows = execute(connection, sql)
+        _print(args, columns, rows)
+    return ExitCode.OK
+
+
+def _print(args: argparse.Namespace, columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
     stream: TextIO = sys.stdout
     if args.format == "csv":
         write_csv(stream, columns, rows)
@@ -79,7 +88,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         write_table(stream, columns, rows, args.rows)
     stream.flush()
-    return ExitCode.OK
 
 
 def open_results(

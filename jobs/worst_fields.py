@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from jobs.form_scores import ScoredField
+from jobs.remote_results import read_scan
 from model.alignment import Alignment
 from segmentation.images import ImageError, open_document
 
@@ -140,7 +140,7 @@ def _short(source: str) -> str:
 
 def _read_scan(source: str, sha256: str, page: int) -> Gray | None:
     try:
-        data = Path(source).read_bytes()
+        data = read_scan(source)
         if hashlib.sha256(data).hexdigest() != sha256:
             return None
         document = open_document(data)
