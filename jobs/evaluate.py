@@ -21,7 +21,17 @@ Fields composed of characters that no shipped model was trained on tell how well
 
 {evaluate_dataset.EPILOG}"""
 _OF_FORMS = ("truth", "run", "worst")
-_OF_DATASETS = ("split", "download", "charset", "confusion")
+_OF_DATASETS = (
+    "split",
+    "download",
+    "charset",
+    "confusion",
+    "against",
+    "also",
+    "allowed",
+    "promote",
+    "database",
+)
 _OF_COMPOSED = ("lines", "seed", "pictures")
 _OF_OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
     "OUT": {"--dataset": (*_OF_DATASETS, "model"), "--composed": _OF_COMPOSED},
@@ -37,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate_forms.add_arguments(parser.add_argument_group("forms"))
     group = parser.add_argument_group("a data set of characters, instead of OUT")
     group.add_argument(
-        "--dataset", metavar="NAME", help="a name below, folder:PATH (one folder a class) or npz:PATH"
+        "--dataset",
+        metavar="NAME",
+        help="a name below, folder:PATH (one folder a class), npz:PATH or corrections:OUT",
     )
     evaluate_dataset.add_dataset_arguments(group)  # type: ignore[arg-type]  # a group adds alike
     group = parser.add_argument_group("composed fields, instead of OUT; --data, --model and --json as above")

@@ -5,6 +5,11 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs import compare_models
+from jobs.corrections import is_corrections, open_corrections
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.models import open_model
 from model.alphabets import CHARSETS, charset_mask
@@ -17,7 +22,7 @@ from model.datasets import (
     describe_datasets,
     open_dataset,
 )
-from model.evaluation import Evaluation, draw_confusion, evaluate, format_report
+from model.evaluation import Evaluation, compare, draw_confusion, format_report
 from segmentation.normalization import normalize_glyph
 
 EPILOG = f"""data sets:
@@ -26,6 +31,11 @@ EPILOG = f"""data sets:
 examples:
   formscribe evaluate --dataset mnist --charset digits
   formscribe evaluate --dataset folder:my_letters --charset upper --json figures.json --confusion matrix.png
+
+examples of an old and a new model:
+  formscribe evaluate --dataset corrections:out --model runs/mine/model.tflite --against shipped
+  formscribe evaluate --dataset corrections:out --model runs/mine/model.tflite --against shipped \\
+      --also rendered --also mnist --promote models/mine.tflite
 """
 
 
@@ -35,14 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         required=True,
         metavar="NAME",
-        help="a name below, folder:PATH (one folder a class) or npz:PATH",
+        help="a name below, folder:PATH (one folder a class), npz:PATH or corrections:OUT",
     )
     add_dataset_arguments(parser)
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     """All options but ``--dataset``, for a command that has that one already."""
-    parser.add_argument("--split", choices=("train", "test", "all"), help="default: test where there is one")
+    parser.add_argument(
+        "--split",
+        choices=("train", "test", "all"),
+        help="default: test where there is one; of corrections those that are held back",
+    )
     parser.add_argument(
         "--data",
         type=Path,
@@ -61,6 +75,12 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--confusion", type=Path, metavar="PNG", help="draw the confusion matrix")
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="corrections:OUT: where `formscribe review --database` keeps what people say (default: in OUT)",
+    )
+    compare_models.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,16 +89,45 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: the data set or the model cannot be used.
     """
+    for name in ("also", "allowed", "promote"):
+        if getattr(args, name) is not None and args.against is None:
+            raise CommandError(
+                ExitCode.USAGE, f"--{name}: goes with --against. Name the model to compare with."
+            )
+    if args.against is not None:
+        if args.confusion:
+            raise CommandError(ExitCode.USAGE, "--confusion: is drawn of one model. Leave out --against.")
+        return compare_models.run(args, *_open_measured(args))
     classifier = open_model(args.model)
-    crops = open_crops(args)
-    measured = int(charset_mask(args.charset)[crops.labels].sum()) if args.charset else len(crops)
-    if measured == 0:
-        kind = f" of the charset {args.charset}" if args.charset else ""
-        raise CommandError(ExitCode.NO_INPUT, f"--dataset {args.dataset}: it has no character{kind}.")
-    result = evaluate(classifier, crops.images, crops.labels, args.charset)
+    crops, masks = _open_measured(args)
+    result = compare(classifier.classify(crops.images), crops.labels, args.charset, masks)
     print(format_report(result))
     write_figures(result, args.json, args.confusion, {"dataset": args.dataset, "model": classifier.sha256})
     return int(ExitCode.OK)
+
+
+def _open_measured(args: argparse.Namespace) -> tuple[LabelledCrops, NDArray[np.bool_] | None]:
+    """The crops to measure on, and the classes each is chosen from, where those are known: bool (N, 63).
+
+    Raises:
+        CommandError: see ``run``; or there is no such crop.
+    """
+    masks = None
+    if is_corrections(args.dataset):
+        corrections = open_corrections(args.dataset, args.database)
+        chosen = {"train": ~corrections.held_back, "all": np.full(len(corrections), True)}
+        part = corrections.select(chosen.get(args.split, corrections.held_back))
+        crops, masks = part.crops, part.masks
+    else:
+        crops = open_crops(args)
+    if args.charset:
+        inside = charset_mask(args.charset)[crops.labels]
+        crops = crops.select(inside)
+        masks = np.tile(charset_mask(args.charset), (len(crops), 1))
+    if not len(crops):
+        kind = f" of the charset {args.charset}" if args.charset else ""
+        raise CommandError(ExitCode.NO_INPUT, f"--dataset {args.dataset}: it has no character{kind}.")
+    return crops, masks
 
 
 def open_crops(args: argparse.Namespace) -> LabelledCrops:

@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     NO_RESULTS = 9
     BAD_QUERY = 10
     TOO_MANY_FAILURES = 11
+    MODEL_WORSE = 12
     INTERRUPTED = 130
 
 
@@ -40,6 +41,7 @@ MEANINGS = {
     ExitCode.TOO_MANY_FAILURES: (
         "more pages failed than --max_failure_ratio allows; stderr says whether the run is visible"
     ),
+    ExitCode.MODEL_WORSE: "the new model reads a set worse than the old one, and was not promoted",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C; nothing of the run is visible in the output",
 }
 

@@ -1,4 +1,4 @@
-"""Writes the verified table: every field with what stands there, as people said or else as it was read."""
+"""Writes the verified table, every field with what stands there, or the labelled characters to train with."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs import corrections
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.query import add_database, open_results
 from jobs.tables import write_csv
@@ -23,9 +24,13 @@ EPILOG = """examples:
   formscribe export out --out verified.csv
   formscribe export out --out verified.csv --only verified
   formscribe export out --out verified.parquet --database postgresql+psycopg://desk@db.example/formscribe
+  formscribe export out --crops corrections.npz
 
 A row a field. final_text is what somebody has verified, else what was read; it is empty where the field is
 blank, and NULL where somebody has found that nobody can read it.
+
+--crops writes the pictures of the characters whose label follows from what people said: a data set for
+`formscribe train --dataset corrections:FILE`.
 """
 _SQL = """
     SELECT {columns}
@@ -53,7 +58,9 @@ _ONLY = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("output", metavar="OUT", help="the folder that `formscribe run --output` wrote")
-    parser.add_argument("--out", required=True, metavar="FILE", help="the table to write: .parquet or .csv")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", metavar="FILE", help="the table to write: .parquet or .csv")
+    target.add_argument("--crops", type=Path, metavar="FILE", help="the labelled characters to write: .npz")
     parser.add_argument(
         "--only",
         choices=sorted(_ONLY),
@@ -71,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: the format is unknown, there are no results, or the file cannot be written.
     """
+    if args.crops:
+        return corrections.export_crops(Path(args.output), args.database, args.crops)
     target = Path(args.out)
     writers: dict[str, Callable[[Path, pa.RecordBatchReader], int]]
     writers = {".parquet": _write_parquet, ".csv": _write_csv}

@@ -109,8 +109,18 @@ def evaluate(
     return compare(classifier.classify(images), labels, charset)
 
 
-def compare(log_probs: NDArray[np.float32], labels: NDArray[np.integer], charset: str | None) -> Evaluation:
-    """The figures from log-probabilities, float32 (N, 63), and class indices (N,)."""
+def compare(
+    log_probs: NDArray[np.float32],
+    labels: NDArray[np.integer],
+    charset: str | None,
+    masks: NDArray[np.bool_] | None = None,
+) -> Evaluation:
+    """The figures from log-probabilities, float32 (N, 63), and class indices (N,).
+
+    ``masks``, bool (N, 63), are the classes that each crop is chosen from, where they differ.
+    """
+    if masks is not None:
+        log_probs = log_softmax(np.where(masks, log_probs, np.float32(-np.inf)))
     probabilities = np.exp(restrict(log_probs, charset))
     read = probabilities.argmax(axis=1) if len(labels) else np.zeros(0, np.int64)
     confusion = np.zeros((CLASS_COUNT, CLASS_COUNT), np.int64)

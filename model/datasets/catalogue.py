@@ -180,6 +180,7 @@ def describe_datasets() -> str:
     lines = [f"{info.name:16} {info.description}\n{'':16} {info.licence}" for info in DATASETS.values()]
     lines.append(f"{'folder:PATH':16} pictures, one folder a class: PATH/A/*.png or PATH/41/*.png")
     lines.append(f"{'npz:PATH':16} .npz files with images (N, 28, 28) and labels (N,)")
+    lines.append(f"{'corrections:OUT':16} what people corrected in a folder of results, or its export, .npz")
     return "\n".join(lines)
 
 
