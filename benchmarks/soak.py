@@ -101,9 +101,8 @@ def measure_short(short: dict[int, list[float]], scans: dict[int, Path], args: a
     for pages, taken in short.items():
         output = args.out / f"output{pages}"
         before = cpu_of_children()
-        subprocess.run(
-            run_words(scans[pages], output, args), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(run_words(scans[pages], output, args), check=True, **quiet)
         taken.append(cpu_of_children() - before)
         shutil.rmtree(output)
         print(f"{pages} pages: {taken[-1]:.1f} s of processor", file=sys.stderr, flush=True)

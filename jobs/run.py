@@ -14,6 +14,7 @@ from jobs.run_lock import RunLock, clear_dead_runs
 from jobs.running import run_job
 from model.calibration import Calibration, CalibrationError, acceptance_threshold
 from model.classifier import ClassifierError, load_classifier, model_card
+from pipeline.limits import bytes_of
 from pipeline.matching import absolute, is_local, match_files
 from pipeline.options import MAX_PAGES, MAX_PIXELS, MIN_CONFIDENCE, JobOptions, new_run_id
 from pipeline.resume import earlier_runs
@@ -108,7 +109,13 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--max_page_seconds",
         type=float,
         metavar="S",
-        help="a page fails once it has taken longer; looked at between its steps (default: no limit)",
+        help="a page fails once it has taken longer (default: no limit; pages of PDFs 120)",
+    )
+    parser.add_argument(
+        "--max_worker_memory",
+        type=size,
+        metavar="SIZE",
+        help="a page fails for which a worker would need more, such as 1500M or 2G (default: no limit)",
     )
     parser.add_argument(
         "--max_failure_ratio",
@@ -117,6 +124,14 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         help="of the pages this share may fail, 0 to 1; more gives an exit code of its own, and stops a "
         "local job early (default: no limit)",
     )
+
+
+def size(text: str) -> int:
+    """Bytes, as a flag has them."""
+    try:
+        return bytes_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -158,6 +173,7 @@ def job_options(args: argparse.Namespace) -> JobOptions:
             max_pixels=args.max_pixels,
             max_pages_per_file=args.max_pages_per_file,
             max_page_seconds=args.max_page_seconds,
+            max_worker_memory=args.max_worker_memory,
             max_failure_ratio=args.max_failure_ratio,
             resume=args.resume,
             run_id=args.run_id or new_run_id(),

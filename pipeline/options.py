@@ -15,6 +15,7 @@ from segmentation.templates import FormTemplate
 MAX_PIXELS = 120_000_000
 MAX_PAGES = 1000
 MIN_CONFIDENCE = 0.9
+LEAST_WORKER_MEMORY = 700_000_000  # bytes; with less, hardly a page could be read
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -46,6 +47,7 @@ class JobOptions:
         max_pixels: a page with more is a failure, before it is decoded.
         max_pages_per_file: a file with more is one failure.
         max_page_seconds: a page that has taken longer is a failure, or None; see ``pipeline.limits``.
+        max_worker_memory: bytes of a worker; a page for which it would need more is a failure, or None.
         max_failure_ratio: of the pages, 0..1, or None; more is no success; for the record.
         resume: whether to leave out what earlier runs have read; see ``pipeline.resume``.
         run_id: names the run in the output.
@@ -70,6 +72,7 @@ class JobOptions:
     more_templates: tuple[FormTemplate, ...] = ()
     max_pages_per_file: int = MAX_PAGES
     max_page_seconds: float | None = None
+    max_worker_memory: int | None = None
     max_failure_ratio: float | None = None
     resume: bool = False
 
@@ -89,6 +92,11 @@ class JobOptions:
             raise ValueError(f"--max_pages_per_file: {self.max_pages_per_file} is not a positive number.")
         if self.max_page_seconds is not None and not self.max_page_seconds > 0:
             raise ValueError(f"--max_page_seconds: {self.max_page_seconds} is not above 0.")
+        if self.max_worker_memory is not None and self.max_worker_memory < LEAST_WORKER_MEMORY:
+            raise ValueError(
+                f"--max_worker_memory: a worker needs at least {LEAST_WORKER_MEMORY // 10**6}M, "
+                f"not {self.max_worker_memory:,} bytes."
+            )
         if self.max_failure_ratio is not None and not 0 <= self.max_failure_ratio <= 1:
             raise ValueError(f"--max_failure_ratio: {self.max_failure_ratio} is not between 0 and 1.")
         if not _RUN_ID.fullmatch(self.run_id):
@@ -120,6 +128,7 @@ class JobOptions:
             "max_pixels": self.max_pixels,
             "max_pages_per_file": self.max_pages_per_file,
             "max_page_seconds": self.max_page_seconds,
+            "max_worker_memory": self.max_worker_memory,
             "max_failure_ratio": self.max_failure_ratio,
             "resume": self.resume,
         }

@@ -27,6 +27,7 @@ from pipeline.rules import constraint_of, obeys, with_values
 from pipeline.schemas import ACCEPTED, BLANK, REVIEW, STATUSES
 from pipeline.stages import OpenedDocument
 from pipeline.tick_boxes import tick_rows
+from segmentation.image_document import is_memory_error
 from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
 from segmentation.templates import FieldSpec, FormTemplate
 
@@ -40,12 +41,16 @@ def failure_of(
 ) -> Failure:
     """The row that tells an exception.
 
-    Errors with a ``code`` of their own keep it; anything else is an ``internal_error`` with its type.
+    Errors with a ``code`` of their own keep it; want of memory is ``out_of_memory``; anything else is an
+    ``internal_error`` with its type.
     """
     code = getattr(error, "code", None)
     if isinstance(code, str):
         plain = str.__str__(code)  # the value, where the code is a member of an enum
         return Failure(source, page, sha256, stage, plain, str(error))
+    if is_memory_error(error):
+        message = f"there was not enough memory ({error}): run fewer workers, or lower --max_pixels"
+        return Failure(source, page, sha256, stage, "out_of_memory", message)
     return Failure(source, page, sha256, stage, "internal_error", f"{type(error).__name__}: {error}")
 
 

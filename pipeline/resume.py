@@ -20,7 +20,15 @@ from pipeline.writing import RUNS, table_folder
 
 # May go well the next time, with other neighbours, a mended model file or a mended formscribe.
 TRANSIENT = frozenset(
-    ["internal_error", "out_of_memory", "classification_failed", "invalid_model_output", "page_too_slow"]
+    [
+        "internal_error",
+        "out_of_memory",
+        "too_much_memory",
+        "page_too_slow",
+        "page_crashed",
+        "classification_failed",
+        "invalid_model_output",
+    ]
 )
 _SAME_OPTIONS = ("min_confidence", "max_error_rate", "thresholds", "max_pixels", "max_pages_per_file")
 

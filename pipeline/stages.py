@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from model.calibration import Calibration
 from model.classifier import Classifier, load_classifier, model_card
 from model.decoding import Constraint, Lattice, Reading
+from pipeline.limits import bounds_of
 from pipeline.options import JobOptions
+from segmentation.isolation import Bounds
 from segmentation.page import SegmentedPage
 from segmentation.templates import FormTemplate
 
@@ -64,13 +66,19 @@ def real_stages(options: JobOptions) -> Stages:
         ClassifierError: the model cannot be read.
         CalibrationError: its card cannot be used.
     """
+    from segmentation.isolation import IsolatedSegmenter
     from segmentation.segmenting import segment_page
 
+    bounds = bounds_of(options)
+    segment = partial(_segment_best, options.templates) if options.more_templates else segment_page
     return Stages(
         open_document=partial(
-            _open_document, max_pixels=options.max_pixels, max_pages=options.max_pages_per_file
+            _open_document,
+            max_pixels=options.max_pixels,
+            max_pages=options.max_pages_per_file,
+            bounds=bounds,
         ),
-        segment_page=partial(_segment_best, options.templates) if options.more_templates else segment_page,
+        segment_page=segment if bounds is None else IsolatedSegmenter(segment, bounds),
         load_classifier=partial(load_classifier, options.model_path, threads=1),
         decode=partial(_decode, calibration=Calibration.of_card(model_card(options.model_path))),
     )
@@ -91,7 +99,9 @@ def _decode(lattice: Lattice, constraint: Constraint, calibration: Calibration) 
     return calibration.apply(read_row(lattice, constraint), constraint.charset)
 
 
-def _open_document(data: bytes, max_pixels: int, max_pages: int) -> OpenedDocument:
+def _open_document(
+    data: bytes, max_pixels: int, max_pages: int, bounds: Bounds | None = None
+) -> OpenedDocument:
     from segmentation.images import ImageLimits, open_document
 
-    return open_document(data, ImageLimits(max_pixels=max_pixels, max_pages=max_pages))
+    return open_document(data, ImageLimits(max_pixels=max_pixels, max_pages=max_pages), bounds)

@@ -27,6 +27,7 @@ from pipeline.remote import delete_below
 from pipeline.schemas import STATUSES, TABLES
 
 ROW_GROUP_ROWS = 16_384
+PACK_ROWS = 512  # are kept as Python objects, which take several times the memory of columns
 SHARD_BYTES = 256 * 1024 * 1024
 RUNS = "_runs"
 _TEMPORARY = "_temp"
@@ -55,6 +56,8 @@ class TableWriter:
         self._table, self._folder, self._shard_bytes = table, folder, shard_bytes
         self._schema: pa.Schema = TABLES[table]
         self._rows: list[Row] = []
+        self._packed: list[pa.RecordBatch] = []
+        self._waiting = 0
         self._counts: Counter[str] = Counter()
         self._path = ""
         self._stream: Any = None
@@ -65,29 +68,36 @@ class TableWriter:
     def add(self, rows: Sequence[Row], counts: Mapping[str, int]) -> None:
         """Takes rows, and what they count for in the totals."""
         self._rows.extend(rows)
+        self._waiting += len(rows)
         self._counts.update(counts)
-        if len(self._rows) >= ROW_GROUP_ROWS:
+        if len(self._rows) >= PACK_ROWS:
+            self._pack()
+        if self._waiting >= ROW_GROUP_ROWS:
             self._flush()
             if self._stream.tell() >= self._shard_bytes:
                 self._close_shard()
 
     def finish(self) -> list[ShardFile]:
         """Closes the last file and returns all that were written; none if there was no row."""
-        if self._rows:
+        if self._waiting:
             self._flush()
         self._close_shard()
         return self._shards
+
+    def _pack(self) -> None:
+        self._packed.append(pa.RecordBatch.from_pylist(self._rows, schema=self._schema))
+        self._rows = []
 
     def _flush(self) -> None:
         if self._writer is None:
             self._path = FileSystems.join(self._folder, f"{self._table}-{uuid.uuid4().hex}.parquet")
             self._stream = _create(self._path)
             self._writer = pq.ParquetWriter(self._stream, self._schema, compression="zstd")
-        for start in range(0, len(self._rows), ROW_GROUP_ROWS):
-            part = self._rows[start : start + ROW_GROUP_ROWS]
-            self._writer.write_table(pa.Table.from_pylist(part, schema=self._schema))
-        self._written += len(self._rows)
-        self._rows = []
+        self._pack()
+        table = pa.Table.from_batches(self._packed, schema=self._schema)
+        self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        self._written += self._waiting
+        self._packed, self._waiting = [], 0
 
     def _close_shard(self) -> None:
         if self._writer is None:

@@ -9,6 +9,7 @@ from math import isfinite
 from types import TracebackType
 from typing import Self
 
+import cv2
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -29,7 +30,10 @@ class ImageErrorCode(StrEnum):
     FILE_TOO_LARGE = "file_too_large"
     ENCRYPTED_PDF = "encrypted_pdf"  # cannot be opened without a password
     PAGE_OUT_OF_RANGE = "page_out_of_range"
-    OUT_OF_MEMORY = "out_of_memory"
+    OUT_OF_MEMORY = "out_of_memory"  # the machine has no more
+    TOO_MUCH_MEMORY = "too_much_memory"  # it would take more than is allowed
+    PAGE_TOO_SLOW = "page_too_slow"  # it took longer than is allowed
+    PAGE_CRASHED = "page_crashed"  # it ended the process that read it
 
 
 class ImageError(Exception):
@@ -152,16 +156,23 @@ def decoder_errors(kind: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except MemoryError:
-        raise ImageError(
-            ImageErrorCode.OUT_OF_MEMORY,
-            f"There is not enough memory to decode this {kind}: run fewer workers, or lower the pixel limit.",
-        ) from None
     except Exception as error:  # damaged files make decoders raise nearly every type there is
+        if is_memory_error(error):
+            raise ImageError(
+                ImageErrorCode.OUT_OF_MEMORY,
+                f"There is not enough memory to decode this {kind}: run fewer workers, or lower the "
+                "pixel limit.",
+            ) from None
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         if "truncated" in reason.lower():
             raise truncated(kind) from error
         raise corrupt(kind, reason) from error
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether memory was refused, be it to Python or to OpenCV."""
+    refused = isinstance(error, cv2.error) and getattr(error, "code", None) == cv2.Error.StsNoMem
+    return refused or isinstance(error, MemoryError)
 
 
 def truncated(kind: str) -> ImageError:

@@ -8,6 +8,9 @@ before anything is decoded, and whatever a decoder raises comes out as one error
             page = document.read(number)
 """
 
+from collections.abc import Callable
+
+from segmentation.cell import BYTES_A_PIXEL
 from segmentation.ihead import is_ihead, open_ihead
 from segmentation.image_document import (
     Document,
@@ -17,6 +20,7 @@ from segmentation.image_document import (
     Page,
     decoder_errors,
 )
+from segmentation.isolation import Bounds, IsolatedDocument
 from segmentation.jpeg import open_jpeg
 from segmentation.pdf import open_pdf
 from segmentation.png import SIGNATURE as PNG_SIGNATURE
@@ -24,10 +28,13 @@ from segmentation.png import open_png
 from segmentation.tiff import SIGNATURES as TIFF_SIGNATURES
 from segmentation.tiff import open_tiff
 
-__all__ = ["Document", "ImageError", "ImageErrorCode", "ImageLimits", "Page", "open_document"]
+__all__ = ["Bounds", "Document", "ImageError", "ImageErrorCode", "ImageLimits", "Page", "open_document"]
 
 # Where a header says nothing of the kind is expected, a PDF may have up to 1024 bytes before its own.
 _PDF_PREFIX = 1024
+# What a page of a PDF may take where nothing else is said: seconds, and bytes besides those of its pixels.
+PDF_SECONDS = 120.0
+PDF_MEMORY = 1_500_000_000
 
 _NOT_READ = (
     (0, b"GIF8", "GIF"),
@@ -45,17 +52,45 @@ _NOT_READ = (
 )
 
 
-def open_document(data: bytes, limits: ImageLimits | None = None) -> Document:
+def open_document(data: bytes, limits: ImageLimits | None = None, bounds: Bounds | None = None) -> Document:
     """Recognises a file, checks its size and opens it; pages are decoded by ``Document.read``.
+
+    PDFs are read by a process of their own: of all decoders PDFium alone can be made to hang or to crash by
+    small files.
 
     Args:
         data: the whole file.
         limits: what to refuse; ``ImageLimits()`` unless given.
+        bounds: what a page may take; if given, files of every format are read by the other process.
 
     Raises:
         ImageError: no page of the file can be read.
     """
     limits = limits or ImageLimits()
+    kind, _ = _format(data, limits)
+    if bounds is None and kind != "PDF":
+        return open_in_process(data, limits)
+    with decoder_errors(kind):
+        return IsolatedDocument(data, limits, bounds or pdf_bounds(limits))
+
+
+def pdf_bounds(limits: ImageLimits) -> Bounds:
+    """What a page of a PDF may take where nothing else is said."""
+    return Bounds(PDF_SECONDS, PDF_MEMORY + BYTES_A_PIXEL * limits.max_pixels)
+
+
+def open_in_process(data: bytes, limits: ImageLimits) -> Document:
+    """Opens a file of any format in this process; see ``open_document``.
+
+    Raises:
+        ImageError: no page of the file can be read.
+    """
+    kind, opener = _format(data, limits)
+    with decoder_errors(kind):
+        return opener(data, limits)
+
+
+def _format(data: bytes, limits: ImageLimits) -> tuple[str, Callable[[bytes, ImageLimits], Document]]:
     if not data:
         raise ImageError(ImageErrorCode.EMPTY_FILE, "The file is empty: copy or scan it again.")
     if len(data) > limits.max_bytes:
@@ -65,19 +100,16 @@ def open_document(data: bytes, limits: ImageLimits | None = None) -> Document:
             "split or compress it, or raise the limit.",
         )
     if data.startswith(PNG_SIGNATURE):
-        kind, opener = "PNG", open_png
-    elif data.startswith(b"\xff\xd8\xff"):
-        kind, opener = "JPEG", open_jpeg
-    elif data.startswith(TIFF_SIGNATURES):
-        kind, opener = "TIFF", open_tiff
-    elif is_ihead(data):
-        kind, opener = "IHEAD", open_ihead
-    elif b"%PDF-" in data[:_PDF_PREFIX]:
-        kind, opener = "PDF", open_pdf
-    else:
-        raise _unknown(data)
-    with decoder_errors(kind):
-        return opener(data, limits)
+        return "PNG", open_png
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG", open_jpeg
+    if data.startswith(TIFF_SIGNATURES):
+        return "TIFF", open_tiff
+    if is_ihead(data):
+        return "IHEAD", open_ihead
+    if b"%PDF-" in data[:_PDF_PREFIX]:
+        return "PDF", open_pdf
+    raise _unknown(data)
 
 
 def _unknown(data: bytes) -> ImageError:

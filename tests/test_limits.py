@@ -124,7 +124,8 @@ def test_limits_out_of_range(here, capsys, flag):
 def test_pages_per_file_reach_the_decoder(tmp_path, monkeypatch):
     limits = []
     monkeypatch.setattr(
-        "segmentation.images.open_document", lambda data, limit: limits.append(limit) or fake_open(data)
+        "segmentation.images.open_document",
+        lambda data, limit, bounds: limits.append(limit) or fake_open(data),
     )
     stages = real_stages(options_for(tmp_path, tmp_path, max_pages_per_file=3, max_pixels=50))
     stages.open_document(b"FORM good")

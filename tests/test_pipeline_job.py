@@ -23,7 +23,7 @@ ONE_PROCESS = PipelineOptions(["--runner=FnApiRunner"])
 FATES = {
     "undecodable": ("decode", "truncated"),
     "explode": ("segment", "internal_error"),
-    "memory": ("segment", "internal_error"),
+    "memory": ("segment", "out_of_memory"),
     "elsewhere": ("segment", "form_not_found"),
     "nan": ("classify", "invalid_model_output"),
     "shape": ("classify", "invalid_model_output"),
