@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEP = 16  # page pixels for one pixel of the background
+_HALVINGS = 4  # to come from page to background pixels
 WIDEST_INK = 15  # background pixels: what is dark over more than this is shade or a dark area, not writing
 UNEVEN = 30  # grey levels that the paper differs by, from which on it is evened
 DARKEST = 0.35  # of the usual paper: what is darker is no paper in shade but a black edge
@@ -26,7 +27,9 @@ def even_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     size = (width // STEP, height // STEP)
     if min(size) < 2 * WIDEST_INK:
         return gray
-    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    small = gray[: STEP * size[1], : STEP * size[0]]
+    for _ in range(_HALVINGS):  # means of four pixels take a thirtieth of the time of means of 256
+        small = cv2.resize(small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA)
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((WIDEST_INK, WIDEST_INK), np.uint8))
     low, usual, high = np.percentile(paper, (5, 50, 95))
     if high - low < UNEVEN:

@@ -13,22 +13,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.components import find_components
+from segmentation.components import find_labels
 from segmentation.templates import FieldSpec, FormTemplate
 
 Floats = NDArray[np.float64]
 
 WORK_DPI = 150.0
+MIN_INTERPOLATED = 0.45  # working pixels per page pixel, down to which every page pixel still has its say
 MIN_RUN = 14  # pixels at WORK_DPI; a 3 pixel rule keeps runs of this length up to 10 degrees of skew
 MIN_RULE = 30  # pixels at WORK_DPI, about 5 mm: shorter ones are strokes of writing or print
 SHORTEST_RULE = 16  # the same for forms of which the cell lines are that short
 MAX_SKEW = 8.0  # degrees
 QUARTER_TURNS = (0, 2, 1, 3)  # ways a page may lie, the likely ones first
 SCALE_SWEEP = np.linspace(0.94, 1.06, 25)
+MIN_LIKENESS = 0.1  # shorter by longer length of two rules of which one may be the other, or a part of it
 VOTE_BIN = 4.0  # pixels at WORK_DPI
 TRUSTED_LEAN = 60  # pixels at WORK_DPI of the longest vertical rule that makes their slope worth knowing
 STIFFNESS = 300.0  # of the map where few rules hold it: as so many pixels of rule, so many pixels apart
 TOLERANCES = (14.0, 8.0, 5.0, 4.0, 3.0)  # pixels at WORK_DPI, one matching round each
+NEAR_GUESS = 3.0  # in widest tolerances: what lies farther from its place by a first guess is never matched
 MIN_MATCHED = 0.5
 FEW_RULES = 6  # a form needs these even if they are more than half, or all it has: four rules are on any page
 UPRIGHT_BONUS = 0.15  # share of the rules by which a turned page must match better than one that is not
@@ -270,44 +273,78 @@ def find_rules(gray: NDArray[np.uint8], factor: float, shortest: float = MIN_RUL
     """
     height, width = gray.shape
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    # Means of whole blocks of pixels are fast, and so is interpolation; means of other areas are not.
+    blocks = width % size[0] == 0 and height % size[1] == 0
+    method = cv2.INTER_AREA if blocks or factor < MIN_INTERPOLATED else cv2.INTER_LINEAR
     small = cv2.resize(gray, size, interpolation=method)
-    _, ink = cv2.threshold(small, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
-    return _runs(ink, shortest, horizontal=True), _runs(ink, shortest, horizontal=False)
+    level, _ = cv2.threshold(small[::2, ::2], 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
+    _, ink = cv2.threshold(small, level, 255, cv2.THRESH_BINARY_INV)
+    return _rules_of(ink, shortest, horizontal=True), _rules_of(ink, shortest, horizontal=False)
 
 
-def _runs(ink: NDArray[np.uint8], shortest: float, *, horizontal: bool) -> Rules:
+def _rules_of(ink: NDArray[np.uint8], shortest: float, *, horizontal: bool) -> Rules:
     """Connected runs of at least ``shortest`` pixels, thin and straight, with a line fitted through each."""
     kernel = np.ones((1, MIN_RUN) if horizontal else (MIN_RUN, 1), np.uint8)
     mask = cv2.morphologyEx(ink, cv2.MORPH_OPEN, kernel)
     if cv2.countNonZero(mask) > MAX_RULED * mask.size:
         mask[cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((SOLID, SOLID), np.uint8)) > 0] = 0
-    found = find_components(mask)
-    # The background comes first, as in the labels.
-    count = len(found) + 1
-    labels, centers = found.labels, np.vstack([(0, 0), found.centers])
-    stats = np.vstack([(0, 0, 0, 0, 0), np.column_stack([found.boxes, found.areas])])
-    along, across = (0, 1) if horizontal else (1, 0)
-    inked = np.flatnonzero(mask != 0)
-    ys, xs = np.divmod(inked, mask.shape[1])
-    points = np.stack([xs, ys]).astype(np.float64)
-    owner = labels.ravel()[inked]
-    a, c = points[along] - centers[owner, along], points[across] - centers[owner, across]
-    variance = np.bincount(owner, a * a, count)
-    slopes = np.bincount(owner, a * c, count) / np.maximum(variance, 1)
-    off_line = np.sqrt(np.bincount(owner, (c - slopes[owner] * a) ** 2, count) / np.maximum(stats[:, 4], 1))
-    start = stats[:, along].astype(np.float64)
-    length = stats[:, along + 2].astype(np.float64)
+    count, owner, first, last, level = _labelled_runs(mask, horizontal)
+    pixels = (last - first).astype(np.float64)
+    areas = np.bincount(owner, pixels, count)
+    size = np.maximum(areas, 1)
+    middle = (first + last - 1) / 2
+    center_a, center_c = (np.bincount(owner, pixels * value, count) / size for value in (middle, level))
+    a, c = middle - center_a[owner], level - center_c[owner]
+    # Of the pixels of a run, n next to each other, the squares sum to n a² + n (n² - 1) / 12.
+    variance = np.bincount(owner, pixels * (a * a + (pixels * pixels - 1) / 12), count)
+    together = np.bincount(owner, pixels * a * c, count)
+    slopes = together / np.maximum(variance, 1)
+    square = np.bincount(owner, pixels * c * c, count) - slopes * (2 * together - slopes * variance)
+    off_line = np.sqrt(np.maximum(square, 0) / size)
+    start, stop = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(start, owner, first)
+    np.maximum.at(stop, owner, last)
+    length = stop - start
     keep = (length >= shortest) & (np.abs(slopes) <= np.tan(np.radians(MAX_SKEW))) & (off_line <= 4)
-    keep[0] = False  # the background
-    keep &= stats[:, 4] >= 0.5 * length
+    keep &= areas >= 0.5 * length
     if np.count_nonzero(keep) > MAX_RULES:
         keep &= length >= np.sort(length[keep])[-MAX_RULES]
+    along, across = (0, 1) if horizontal else (1, 0)
     ends = np.empty((int(keep.sum()), 4))
-    for offset, position in ((0, start), (2, start + length)):
-        ends[:, along + offset] = position[keep]
-        ends[:, across + offset] = (centers[:, across] + slopes * (position - centers[:, along]))[keep]
+    for offset, position in ((0, start[keep]), (2, stop[keep])):
+        ends[:, along + offset] = position
+        ends[:, across + offset] = center_c[keep] + slopes[keep] * (position - center_a[keep])
     return Rules(ends, horizontal)
+
+
+def _labelled_runs(
+    mask: NDArray[np.uint8], horizontal: bool
+) -> tuple[int, NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Runs of ink along the rules, which are far fewer than pixels, and the component of each.
+
+    Returns:
+        The number of components; and for each run its component, first and past-last place along its
+        direction, and its place across.
+    """
+    width = mask.shape[1]
+    edges = mask[:, [0, -1]] if horizontal else mask[[0, -1]]
+    if edges.any():  # so that every run has paper before and after it
+        mask[:, [0, -1]] = 0
+        mask[[0, -1]] = 0
+    labels = find_labels(mask)
+    step = 1 if horizontal else width
+    flat = mask.ravel()
+    firsts = np.flatnonzero(flat[step:] > flat[:-step]) + step
+    lasts = np.flatnonzero(flat[:-step] > flat[step:])
+    owner = labels.ravel()[firsts].astype(np.intp) - 1
+    level, first = np.divmod(firsts, width)
+    last = lasts % width
+    if not horizontal:
+        # Firsts and lasts come row by row: only in the order of columns do they belong together.
+        order, other = np.argsort(first, kind="stable"), np.argsort(last, kind="stable")
+        first, level, owner = level[order], first[order], owner[order]
+        last = (lasts // width)[other]
+    return int(owner.max(initial=-1)) + 1, owner, first, last + 1, level
 
 
 def _longer(rules: Rules, shortest: float) -> Rules:
@@ -366,8 +403,26 @@ def fit_rules(
         return None
     starts = list(_hypotheses(found, targets, nominal, trials))
     starts.sort(key=lambda start: -_support(start, found, targets))
-    fits = [_refine(start, found, targets) for start in starts[:2]]
-    return max(fits, key=lambda fit: (fit[2], -fit[1]), default=None)
+    count = sum(len(rules.ends) for rules in targets)
+    best: tuple[Floats, float, int] | None = None
+    for start in starts[:2]:
+        fit = _refine(start, _near_rules(start, found, targets), targets)
+        if best is None or (fit[2], -fit[1]) > (best[2], -best[1]):
+            best = fit
+        if best[2] >= SURE * count:
+            break
+    return best
+
+
+def _near_rules(
+    matrix: Floats, found: tuple[Rules, Rules], targets: tuple[Rules, Rules]
+) -> tuple[Rules, Rules]:
+    """The found rules that a first guess of the map brings near to any rule of the form."""
+    near = []
+    for rules, target in zip(found, targets, strict=True):
+        rule_of, _, _ = _match(matrix, rules, target, NEAR_GUESS * TOLERANCES[0])
+        near.append(Rules(rules.ends[rule_of], rules.horizontal))
+    return near[0], near[1]
 
 
 def _support(matrix: Floats, found: tuple[Rules, Rules], targets: tuple[Rules, Rules]) -> int:
@@ -396,18 +451,20 @@ def _vote(found: Rules, target: Rules, slope: float, scales: Floats) -> list[tup
     """The three best pairs (scale, shift) along the axis across the rules, by votes of matching lengths."""
     along, across = (0, 1) if found.horizontal else (1, 0)
     middle = (found.ends[:, :2] + found.ends[:, 2:]) / 2
-    level = middle[:, across] - slope * middle[:, along]
-    wanted = target.ends[:, across]
+    lengths = found.lengths[:, None], scales[len(scales) // 2] * target.lengths[None, :]
+    shorter, longer = np.minimum(*lengths), np.maximum(*lengths)
+    # Strokes of writing are most of what was found, and have next to no vote for a long rule.
+    rule_of, target_of = np.nonzero(shorter >= MIN_LIKENESS * longer)
+    weights = (shorter * shorter / longer)[rule_of, target_of]
+    level = (middle[:, across] - slope * middle[:, along])[rule_of]
+    wanted = target.ends[target_of, across]
     peaks = []
-    for scale in scales:
-        lengths = found.lengths[:, None], scale * target.lengths[None, :]
-        shorter, longer = np.minimum(*lengths), np.maximum(*lengths)
-        weights = (shorter * shorter / longer).ravel()
-        shifts = (level[:, None] - scale * wanted[None, :]).ravel()
+    for scale in scales if len(weights) else ():
+        shifts = level - scale * wanted
         lowest = shifts.min()
         bins = ((shifts - lowest) / VOTE_BIN).astype(np.int64)
         votes = np.convolve(np.bincount(bins, weights), (0.5, 1, 0.5), "same")
-        best = np.argsort(votes)[-3:]
+        best = np.argpartition(votes, -3)[-3:] if len(votes) > 3 else range(len(votes))
         peaks += [(votes[peak], scale, lowest + (peak + 0.5) * VOTE_BIN) for peak in best]
     chosen: list[tuple[float, float]] = []
     for _, scale, shift in sorted(peaks, reverse=True):
