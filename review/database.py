@@ -19,7 +19,7 @@ from alembic.util import CommandError as AlembicError
 from review.verified import DatabaseError, database_path
 
 BUSY_SECONDS = 30
-_WRITES = "formscribe_writes"
+_WRITES, _DURABLE = "formscribe_writes", "formscribe_durable"
 
 
 def sqlite_url(output: Path) -> str:
@@ -103,15 +103,19 @@ class Database:
         return str(self.url.database) if self.is_sqlite else self.url.render_as_string(hide_password=True)
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that may write; committed, and durable, when the block ends without an error."""
+    def writing(self, durable: bool = True) -> Iterator[sa.Connection]:
+        """A transaction that may write; committed, and durable, when the block ends without an error.
+
+        Args:
+            durable: False for what may be lost in a power cut, leases for one; it does not wait for the disk.
+        """
         if not self.is_sqlite:
             with self.engine.begin() as connection:
                 yield connection
             return
         with (
             self._one_writer,  # threads wait in line, where SQLite would have them try again and again
-            self.engine.connect().execution_options(**{_WRITES: True}) as connection,
+            self.engine.connect().execution_options(**{_WRITES: True, _DURABLE: durable}) as connection,
             connection.begin(),
         ):
             yield connection
@@ -141,12 +145,15 @@ def _set_up_sqlite(connection: sqlite3.Connection, record: Any) -> None:
     connection.isolation_level = None  # transactions begin where ``_begin_sqlite`` says so
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")  # an answer that was acknowledged survives a power cut
     cursor.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
     cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # Taking the lock at once: a reader that turns into a writer fails where another has written meanwhile.
-    writes = connection.get_execution_options().get(_WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if options.get(_WRITES):
+        # FULL waits for the disk: an answer that was acknowledged survives a power cut.
+        how = "FULL" if options.get(_DURABLE, True) else "NORMAL"
+        connection.exec_driver_sql(f"PRAGMA synchronous = {how}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES) else "BEGIN")

@@ -57,7 +57,7 @@ def take_in(
         told(count)
     if taken:
         _drop_outdated(database, desk, readings, fresh, everything=bool(gone))
-    with database.writing() as connection:
+    with database.writing(durable=False) as connection:
         if gone:
             connection.execute(sa.delete(taken_runs).where(taken_runs.c.desk == desk))
         statement = database.insert(taken_runs).on_conflict_do_nothing()
@@ -70,7 +70,7 @@ def put_into_queue(database: Database, desk: str, rows: Sequence[Row], reason: s
     """Adds fields to the queue, or renews their readings; those of which a verdict stands are done."""
     if not rows:
         return
-    with database.writing() as connection:
+    with database.writing(durable=False) as connection:
         values = queue_values(connection, desk, rows, reason)
         statement = database.insert(queue)
         new = statement.excluded
@@ -111,7 +111,7 @@ def _renew_or_drop(database: Database, desk: str, readings: Readings, stale: Any
         sent_back = [key_of(dict(row)) for row in connection.execute(asked).mappings()]
     for some in _chunks(sent_back, 50):
         put_into_queue(database, desk, list(readings.fields_of(some).values()), "mark")
-    with database.writing() as connection:
+    with database.writing(durable=False) as connection:
         connection.execute(sa.delete(queue).where(stale))
 
 

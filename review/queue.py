@@ -5,7 +5,7 @@ same. Answers are added to ``corrections``; the queue only remembers what is lef
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -62,7 +62,7 @@ class Queue:
             held: ids of fields that they have on the screen.
         """
         now = time.time()
-        with self._database.writing() as connection:
+        with self._database.writing(durable=False) as connection:
             kept = self._renew(connection, verifier, held, now)
             ids: list[str] = []
             for candidate in [kind] if kind is not None else self._kinds_for(connection, verifier):
@@ -86,26 +86,24 @@ class Queue:
         connection.execute(sa.update(queue).where(mine).values(leased_until=now + self._lease_seconds))
         return set(connection.scalars(sa.select(_q.id).where(mine)))
 
-    def _kinds_for(self, connection: sa.Connection, verifier: str) -> list[str]:
-        """Kinds with open fields: that of the last batch, then its charset, then where the worst field is."""
+    def _kinds_for(self, connection: sa.Connection, verifier: str) -> Iterator[str]:
+        """Yields kinds: that of the last batch, those of its charset, those in which the worst fields are."""
+        own = sa.and_(verifiers.c.desk == self._desk, verifiers.c.verifier == verifier)
+        last = connection.scalar(sa.select(verifiers.c.kind).where(own))
+        if last is not None:
+            yield last
         worst = (
             sa.select(sa.func.min(_q.rank))
             .where(_q.desk == _k.desk, _q.state == "open", _q.kind == _k.kind)
             .scalar_subquery()
         )
         rows = connection.execute(
-            sa.select(_k.kind, _k.charset, worst.label("worst")).where(_k.desk == self._desk, _k.open > 0)
+            sa.select(_k.kind, _k.charset, _k.open, worst.label("worst")).where(_k.desk == self._desk)
         ).all()
-        last = connection.scalar(
-            sa.select(verifiers.c.kind).where(
-                verifiers.c.desk == self._desk, verifiers.c.verifier == verifier
-            )
-        )
-        charset = connection.scalar(sa.select(_k.charset).where(_k.desk == self._desk, _k.kind == last))
-        rows = sorted(
-            rows, key=lambda row: (row.kind != last, row.charset != charset, row.worst or 0.0, row.kind)
-        )
-        return [row.kind for row in rows]
+        charset = next((row.charset for row in rows if row.kind == last), None)
+        left = [row for row in rows if row.open > 0 and row.kind != last]
+        left.sort(key=lambda row: (row.charset != charset, row.worst or 0.0, row.kind))
+        yield from (row.kind for row in left)
 
     def _free(
         self,
@@ -139,7 +137,7 @@ class Queue:
         """Gives fields back before their lease ends."""
         if ids:
             mine = sa.and_(self._mine, _q.id.in_(ids), _q.leased_to == verifier)
-            with self._database.writing() as connection:
+            with self._database.writing(durable=False) as connection:
                 connection.execute(sa.update(queue).where(mine).values(leased_to=None, leased_until=None))
 
     def answer(self, key: FieldKey, verifier: str, verdict: str, text: str | None) -> Saved:

@@ -1,6 +1,5 @@
 """The readings of a folder of results as the desk asks for them; the newest run of each source counts."""
 
-import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -81,12 +80,12 @@ class Readings:
         return [row["source"] for row in rows]
 
     def doubtful(self, runs: Iterable[str], size: int) -> Iterator[list[Row]]:
-        """Yields the fields of these runs that are for review, ``size`` at a time, with their characters."""
+        """Yields the fields of these runs that are for review, ``size`` at a time; see ``fields_of``."""
         wanted = "f.status = 'review' AND list_contains($1, f.run)"
         return self._fields(wanted, [list(runs)], size)
 
     def fields_of(self, keys: Sequence[FieldKey]) -> dict[FieldKey, Row]:
-        """Fields by their keys, with their characters; those that no run has read are missing."""
+        """Fields by their keys, ``runners_up`` and ``characters`` as JSON; what no run has read is missing."""
         found: dict[FieldKey, Row] = {}
         if not keys:
             return found
@@ -101,7 +100,9 @@ class Readings:
     def _fields(self, condition: str, values: Sequence[Any], size: int) -> Iterator[list[Row]]:
         sql = f"""
             WITH wanted AS MATERIALIZED ({_FIELD} WHERE {condition}), read AS ({_CHARACTERS})
-            SELECT wanted.*, read.characters FROM wanted LEFT JOIN read USING (source, page, field, run)
+            SELECT wanted.* REPLACE (to_json(runners_up)::VARCHAR AS runners_up),
+                   coalesce(to_json(characters)::VARCHAR, '[]') AS characters
+            FROM wanted LEFT JOIN read USING (source, page, field, run)
         """
         cursor = self._opened.connection.cursor()
         try:
@@ -201,6 +202,6 @@ def queue_row(row: Row) -> Row:
         "id": key.id,
         "kind": f"{key.template}/{key.field}",
         "rank": -1.0 if row["confidence"] is None else row["confidence"],
-        "runners_up": json.dumps(row["runners_up"]),
-        "characters": json.dumps(row["characters"] or []),
+        "runners_up": row["runners_up"],
+        "characters": row["characters"],
     }
