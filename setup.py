@@ -43,6 +43,11 @@ TEST = [
     "ruff>=0.17,<0.18",  # a newer one may format otherwise
 ]
 
+CLOUDTEST = [  # stores on this machine, for the slow tests of gs:// and s3://
+    "gcp-storage-emulator>=2026.7,<2027",
+    "moto[server]>=5.2,<6",
+]
+
 setup(
     name="formscribe",
     version="0.1.0",
@@ -55,6 +60,7 @@ setup(
         "model.datasets",
         "pipeline",
         "jobs",
+        "jobs.dataflow",
         "review",
         "review.migrations",
         "review.migrations.versions",
@@ -63,7 +69,7 @@ setup(
         "segmentation": ["forms/*.toml", "fonts/*", "py.typed"],
         "model": ["weights/*", "py.typed"],
         "pipeline": ["py.typed"],
-        "jobs": ["py.typed"],
+        "jobs": ["dataflow/Dockerfile", "dataflow/metadata.json", "py.typed"],
         "review": ["migrations/script.py.mako", "static/*", "templates/*", "py.typed"],
     },
     install_requires=READ,
@@ -74,6 +80,7 @@ setup(
         "gcp": GCP,
         "aws": AWS,
         "test": TEST,
+        "cloudtest": CLOUDTEST,
     },
     entry_points={"console_scripts": ["formscribe = jobs.cli:main"]},
 )

@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "train the character model",
     "predict": "read the character on a picture",
     "evaluate": "compare readings with the truth",
+    "report": "write one HTML file about a run, to read or send around",
 }
 
 
