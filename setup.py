@@ -69,7 +69,7 @@ setup(
         "segmentation": ["forms/*.toml", "fonts/*", "py.typed"],
         "model": ["weights/*", "py.typed"],
         "pipeline": ["py.typed"],
-        "jobs": ["dataflow/Dockerfile", "dataflow/metadata.json", "py.typed"],
+        "jobs": ["dataflow/Dockerfile", "dataflow/metadata.json", "py.typed", "report.css"],
         "review": ["migrations/script.py.mako", "static/*", "templates/*", "py.typed"],
     },
     install_requires=READ,
