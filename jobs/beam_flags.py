@@ -7,6 +7,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentP
 from apache_beam.runners.runner import create_runner
 
 from jobs.cli import unknown_flag
+from jobs.dataflow.defaults import default_flags, is_dataflow, tell
 from jobs.exit_codes import CommandError, ExitCode
 
 DEFAULT_RUNNER = "FnApiRunner"  # `DirectRunner` would first try to download a binary, without a time-out
@@ -58,7 +59,11 @@ def beam_options(
         raise CommandError(ExitCode.USAGE, unknown_flag(unknown[0], candidates, "run"))
     _check_runner(known)
     chosen = [] if known.runner else [f"--runner={DEFAULT_RUNNER}"]
-    return PipelineOptions([*flags, *chosen, *_worker_flags(known, workers)])
+    chosen += _worker_flags(known, workers)
+    if is_dataflow(known.runner):
+        chosen += default_flags(known)
+        tell(chosen)
+    return PipelineOptions([*flags, *chosen])
 
 
 def worker_processes(options: PipelineOptions) -> bool:

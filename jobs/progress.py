@@ -41,6 +41,7 @@ class ProgressDisplay:
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
         self._stop = threading.Event()
+        self._shown = ""
         self.path = ""
 
     def __enter__(self) -> Self:
@@ -76,6 +77,9 @@ class ProgressDisplay:
             self._stream.flush()
 
     def _show(self, line: str) -> None:
+        if line == self._shown:  # workers of a service cannot tell how far they are
+            return
+        self._shown = line
         self._stream.write(f"\r\x1b[K{line}" if self._live else f"{line}\n")
         self._stream.flush()
 

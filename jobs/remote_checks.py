@@ -1,17 +1,25 @@
 """Sees, before a job starts, whether the object stores it names can be used, and takes the output for it."""
 
+import atexit
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 
 from jobs.beam_flags import DEFAULT_RUNNER
+from jobs.dataflow.defaults import check_places, is_dataflow, job_name
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.remote_lock import RemoteRunLock, clear_dead_remote_runs, run_is_known
 from jobs.run_lock import RunLock
+from pipeline.inputs import read_file
 from pipeline.matching import is_local, match_files
 from pipeline.options import JobOptions
 from pipeline.remote import reason
 from pipeline.remote_access import RemoteError, check_store, may_be_read, use_stores
+
+MAX_TEMPLATE_BYTES = 10_000_000
 
 
 def open_stores(options: JobOptions, flags: PipelineOptions) -> None:
@@ -24,7 +32,10 @@ def open_stores(options: JobOptions, flags: PipelineOptions) -> None:
         CommandError: packages or credentials are missing, a bucket is missing, or access is denied.
     """
     use_stores(flags)
-    elsewhere = flags.view_as(StandardOptions).runner != DEFAULT_RUNNER
+    runner = flags.view_as(StandardOptions).runner
+    if is_dataflow(runner):
+        _prepare_dataflow(options, flags)
+    elsewhere = runner != DEFAULT_RUNNER
     for name in options.inputs:
         try:
             check_store(name, flags)
@@ -36,6 +47,41 @@ def open_stores(options: JobOptions, flags: PipelineOptions) -> None:
         check_store(options.output, flags)
     except RemoteError as error:
         raise CommandError(ExitCode.OUTPUT_NOT_WRITABLE, f"--output {options.output}: {error}") from None
+
+
+def local_copy(flag: str, name: str, flags: PipelineOptions) -> str:
+    """A file of this machine with the content of a remote one, deleted at the end; local names stay.
+
+    Raises:
+        CommandError: it cannot be had.
+    """
+    if is_local(name):
+        return name
+    use_stores(flags)
+    try:
+        check_store(name, flags)
+        content = read_file(name, MAX_TEMPLATE_BYTES)
+    except RemoteError as error:
+        raise CommandError(ExitCode.BAD_TEMPLATE, f"{flag} {name}: {error}") from None
+    except Exception as error:
+        raise CommandError(ExitCode.BAD_TEMPLATE, f"{flag} {name}: {reason(error)[1]}.") from error
+    folder = Path(tempfile.mkdtemp(prefix="formscribe-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    copy = folder / Path(name).name
+    copy.write_bytes(content)
+    return str(copy)
+
+
+def _prepare_dataflow(options: JobOptions, flags: PipelineOptions) -> None:
+    check_places(options.inputs, options.output)
+    google = flags.view_as(GoogleCloudOptions)
+    google.job_name = google.job_name or job_name(options.run_id)
+    for name in ("temp_location", "staging_location"):
+        place = getattr(google, name)
+        try:
+            check_store(place or google.temp_location, flags)
+        except RemoteError as error:
+            raise CommandError(ExitCode.OUTPUT_NOT_WRITABLE, f"--{name} {place}: {error}") from None
 
 
 def first_remote(name: str) -> str | None:

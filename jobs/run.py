@@ -9,7 +9,7 @@ from pathlib import Path
 from jobs.beam_flags import beam_options
 from jobs.cli import stderr_hidden, version
 from jobs.exit_codes import CommandError, ExitCode
-from jobs.remote_checks import claim_remote_output, first_remote, open_stores, run_taken
+from jobs.remote_checks import claim_remote_output, first_remote, local_copy, open_stores, run_taken
 from jobs.run_lock import RunLock, clear_dead_runs
 from jobs.running import run_job
 from model.calibration import Calibration, CalibrationError, acceptance_threshold
@@ -137,6 +137,7 @@ def size(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Checks everything that can be checked, runs the job, and tells how it went."""
     flags = beam_options(args.rest, _own_flags(), args.workers)
+    args.template = [local_copy("--template", name, flags) for name in args.template]
     options = job_options(args)
     open_stores(options, flags)
     files = check_inputs(options.inputs)
@@ -157,8 +158,12 @@ def job_options(args: argparse.Namespace) -> JobOptions:
     Raises:
         CommandError: a value is out of range, or the template or the model cannot be used.
     """
+    if args.model and not is_local(args.model):
+        raise CommandError(
+            ExitCode.BAD_MODEL, f"--model {args.model}: name a file of this machine; it travels with the job."
+        )
     templates = read_templates(args.template)
-    model_path = os.path.abspath(args.model) if args.model and is_local(args.model) else args.model
+    model_path = os.path.abspath(args.model) if args.model else None
     try:
         return JobOptions(
             inputs=tuple(absolute(name) for name in args.input),

@@ -17,6 +17,7 @@ from apache_beam.runners.runner import PipelineState
 
 from jobs.beam_flags import worker_processes
 from jobs.cli import stderr_hidden
+from jobs.dataflow.job import cancel_job, check_ended, show_job, written_graph
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.guard import JobGuard
 from jobs.progress import ProgressDisplay
@@ -52,6 +53,7 @@ def run_job(
         KeyboardInterrupt: somebody pressed Ctrl-C.
     """
     start = time.monotonic()
+    result = None
     interrupts = Interrupts()
     guard = JobGuard(options.max_failure_ratio, worker_processes(flags))
 
@@ -64,15 +66,22 @@ def run_job(
             options = replace(options, progress_file=progress.path)
             pipeline = beam.Pipeline(options=flags)
             build(pipeline, options, stages)
-            state = pipeline.run().wait_until_finish()
+            result = pipeline.run()
+            show_job(result, flags, stream)
+            state = result.wait_until_finish()
+        if written_graph(flags):
+            print(f"graph of the job: {written_graph(flags)}; nothing has run")
+            return ExitCode.OK
         if state not in (None, PipelineState.DONE):
             raise CommandError(ExitCode.JOB_FAILED, f"the runner ended the job as {state}.")
         record = read_record(options.output, options.run_id)
     except BaseException as error:
         guard.end_workers()
         if interrupts.seen or not isinstance(error, Exception):
+            cancel_job(result)
             _discard_interrupted(options)
             raise KeyboardInterrupt from error
+        check_ended(result, flags)
         if not _is_visible(options):  # else only the runner's own tidying up went wrong
             discard_run(options.output, options.run_id)
             raise _job_error(error, guard) from error

@@ -86,7 +86,11 @@ def load_classifier(path: str | Path | None = None, threads: int = 1) -> "LiteRt
     Raises:
         ClassifierError: the file is missing, is no LiteRT model, or takes or gives other shapes.
     """
-    model = read_model(path)
+    return classifier_of(read_model(path), threads)
+
+
+def classifier_of(model: ModelFile, threads: int = 1) -> "LiteRtClassifier":
+    """Loads a model whose bytes are at hand; see ``load_classifier`` for what it raises."""
     calibration = model.card.get("calibration", {})
     return LiteRtClassifier(model.name, model.content, float(calibration.get("temperature", 1.0)), threads)
 

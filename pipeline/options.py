@@ -38,7 +38,7 @@ class JobOptions:
         output: the folder for results, local or of a remote file system.
         template: the form.
         more_templates: other forms that a page may be; it is read as the one that fits it best.
-        model_path: an exported model, or None for the one that ships; workers must be able to read it.
+        model_path: an exported model, of this machine, or None for the one that ships.
         model_sha256: hash of its bytes, for the record.
         min_confidence: a field read with less goes to review, 0..1.
         max_error_rate: what share of the accepted fields may be wrong, or None; for the record.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.calibration import Calibration
-from model.classifier import Classifier, load_classifier, model_card
+from model.classifier import Classifier, classifier_of, load_classifier, model_card, read_model
 from model.decoding import Constraint, Lattice, Reading
 from pipeline.limits import bounds_of
 from pipeline.options import JobOptions
@@ -79,9 +79,16 @@ def real_stages(options: JobOptions) -> Stages:
             bounds=bounds,
         ),
         segment_page=segment if bounds is None else IsolatedSegmenter(segment, bounds),
-        load_classifier=partial(load_classifier, options.model_path, threads=1),
+        load_classifier=_loader(options.model_path),
         decode=partial(_decode, calibration=Calibration.of_card(model_card(options.model_path))),
     )
+
+
+def _loader(path: str | None) -> Callable[[], Classifier]:
+    """The model that ships is installed on every worker; any other travels with the job, as bytes."""
+    if path is None:
+        return partial(load_classifier, None, threads=1)
+    return partial(classifier_of, read_model(path), threads=1)
 
 
 def _segment_best(
