@@ -34,8 +34,8 @@ def check_ended(result: Any, flags: PipelineOptions) -> None:
         region = flags.view_as(GoogleCloudOptions).region
         raise CommandError(
             ExitCode.JOB_FAILED,
-            f"lost sight of job {result.job_id()}, which may go on. See {_console(result, flags)}, or end it: "
-            f"gcloud dataflow jobs cancel {result.job_id()} --region {region}",
+            f"lost sight of job {result.job_id()}, which may go on. See {_console(result, flags)}, or end "
+            f"it: gcloud dataflow jobs cancel {result.job_id()} --region {region}",
         )
 
 
