@@ -50,8 +50,9 @@ def fit_types(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         stated = np.array([o.reading.confidence for o in chosen])
         right = np.array([o.right for o in chosen])
         verdicts = np.array([v for o in chosen for v in o.character_verdicts()], np.float64).reshape(-1, 2)
-        of_fields, of_characters = fit_map(stated, right), fit_map(verdicts[:, 0], verdicts[:, 1])
-        mapped = np.array([of_fields(p) for p in stated])
+        lengths = [len(o.reading.characters) for o in chosen]
+        of_fields, of_characters = fit_map(stated, right, lengths), fit_map(verdicts[:, 0], verdicts[:, 1])
+        mapped = np.array([of_fields(p, length) for p, length in zip(stated, lengths, strict=True)])
         mapped_characters = [of_characters(p) for p in verdicts[:, 0]]
         types[name] = {
             "fields": len(chosen),
@@ -66,7 +67,7 @@ def fit_types(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _rounded(confidence_map: ConfidenceMap) -> dict[str, float]:
-    return {name: round(getattr(confidence_map, name), 6) for name in ("a", "b", "c")}
+    return {name: round(getattr(confidence_map, name), 6) for name in ("a", "b", "c", "d")}
 
 
 def _before_after(before: Any, after: Any, right: Any) -> list[float]:

@@ -2,8 +2,9 @@
 
 The decoder's probabilities are exact for its own model of a row, and that model is too sure of itself or too
 modest. Of many fields whose truth is known, a monotone map from stated to true probability is fitted per type
-of field and kept in the card of the model. A monotone map never changes which reading is best, nor which of
-two fields of a type is the surer.
+of field and kept in the card of the model. It may depend on the length of the text, as what the decoder's
+model leaves out counts once a character. It never changes which reading is best, nor which of two fields of a
+type and length is the surer.
 
 Method: beta calibration (Kull, Silva Filho, Flach, "Beta calibration: a well-founded and easily implemented
 improvement on logistic calibration for binary classifiers", AISTATS 2017).
@@ -44,25 +45,34 @@ class CalibrationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceMap:
-    """Stated to true probability: ``logit(true) = c + a log(p) - b log(1 - p)``; 1, 1, 0 is the identity.
+    """Stated to true probability: ``logit(true) = c + a log(p) - b log(1 - p) + d log(length)``.
+
+    1, 1, 0, 0 is the identity.
 
     Raises:
-        ValueError: ``a`` or ``b`` is negative, so that the map would fall, or one of the three is not finite.
+        ValueError: ``a`` or ``b`` is negative, so that the map would fall, or one of the four is not finite.
     """
 
     a: float = 1.0
     b: float = 1.0
     c: float = 0.0
+    d: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuses maps that fall."""
-        if not (0 <= self.a < math.inf and 0 <= self.b < math.inf and math.isfinite(self.c)):
-            raise ValueError(f"no rising map has a = {self.a}, b = {self.b}, c = {self.c}")
+        rising = 0 <= self.a < math.inf and 0 <= self.b < math.inf
+        if not (rising and math.isfinite(self.c) and math.isfinite(self.d)):
+            raise ValueError(f"no rising map has a = {self.a}, b = {self.b}, c = {self.c}, d = {self.d}")
 
-    def __call__(self, probability: float) -> float:
-        """Maps one probability, 0..1; 0 and 1 stay as near to themselves as the map allows."""
+    def __call__(self, probability: float, length: int = 1) -> float:
+        """Maps one probability, 0..1; 0 and 1 stay as near to themselves as the map allows.
+
+        Args:
+            probability: stated by the decoder.
+            length: characters of the text it is about; none counts as one.
+        """
         p = min(max(probability, _LEAST), 1.0 - _LEAST)
-        logit = self.c + self.a * math.log(p) - self.b * math.log1p(-p)
+        logit = self.c + self.a * math.log(p) - self.b * math.log1p(-p) + self.d * math.log(max(length, 1))
         return 1.0 / (1.0 + math.exp(-min(max(logit, -700.0), 700.0)))
 
 
@@ -103,7 +113,7 @@ class Calibration:
         kind = FIELD_TYPES[charset]
         if kind not in self.fields:
             return reading
-        confidence = self.fields[kind](reading.confidence)
+        confidence = self.fields[kind](reading.confidence, len(reading.characters))
         others = _scaled(reading.runners_up, reading.confidence, confidence)
         of_character = self.characters[kind]
         characters = tuple(_calibrated(character, of_character) for character in reading.characters)
@@ -124,19 +134,23 @@ def _scaled(
     return tuple((text, min(value * factor, after, 1.0 - after)) for text, value in others)
 
 
-def fit_map(stated: ArrayLike, right: ArrayLike) -> ConfidenceMap:
+def fit_map(stated: ArrayLike, right: ArrayLike, lengths: ArrayLike | None = None) -> ConfidenceMap:
     """The map under which what came true was likeliest, drawn a little to the identity.
 
     Args:
         stated: (N,) probabilities, 0..1.
         right: (N,) whether the reading was right.
+        lengths: (N,) characters of each text, from 1; None for a map that does not ask.
     """
     p = np.clip(np.asarray(stated, np.float64), _LEAST, 1 - _LEAST)
-    features = np.column_stack([np.log(p), -np.log1p(-p), np.ones_like(p)])
+    ones = np.ones_like(p)
+    spans = ones if lengths is None else np.maximum(np.asarray(lengths, np.float64), 1)
+    features = np.column_stack([np.log(p), -np.log1p(-p), ones, np.log(spans)])
     truth = np.asarray(right, np.float64)
+    constants = [2] if lengths is None else [2, 3]
     best = (math.inf, IDENTITY)
-    for free in ((0, 1, 2), (1, 2), (0, 2), (2,)):  # a slope that would be negative is left out
-        weights = _logistic_fit(features, truth, list(free))
+    for slopes in ([0, 1], [1], [0], []):  # a slope that would be negative is left out
+        weights = _logistic_fit(features, truth, slopes + constants)
         loss = _loss(features @ weights, truth)
         if weights[:2].min() >= 0 and loss < best[0]:
             best = loss, ConfidenceMap(*map(float, weights))
@@ -147,7 +161,7 @@ def _logistic_fit(
     features: NDArray[np.float64], truth: NDArray[np.float64], free: list[int]
 ) -> NDArray[np.float64]:
     """Newton's method on the weights that are free; the others are 0."""
-    weights, goal = np.zeros(3), np.array([1.0, 1.0, 0.0])
+    weights, goal = np.zeros(4), np.array([1.0, 1.0, 0.0, 0.0])
     weights[free] = goal[free]
     x = features[:, free]
     for _ in range(50):

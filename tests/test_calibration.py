@@ -69,6 +69,16 @@ def test_few_fields_leave_the_identity_almost_alone() -> None:
     assert fit_map([0.9], [True])(0.9) == pytest.approx(0.9, abs=0.05)
 
 
+def test_long_texts_may_be_right_more_often_than_stated_and_short_ones_not():
+    rng = np.random.default_rng(5)
+    stated, lengths = rng.uniform(0.05, 0.95, 20_000), rng.choice([1, 10], 20_000)
+    odds = stated / (1 - stated) * np.where(lengths == 10, 4.0, 1.0)
+    fitted = fit_map(stated, rng.random(20_000) < odds / (1 + odds), lengths)
+    assert fitted(0.5, 10) == pytest.approx(0.8, abs=0.02)
+    assert fitted(0.5, 1) == pytest.approx(0.5, abs=0.02)
+    assert fitted(0.5, 0) == fitted(0.5, 1)
+
+
 def test_a_fit_to_reversed_confidence_is_flat_not_falling() -> None:
     rng = np.random.default_rng(0)
     stated = rng.random(2000)
