@@ -85,7 +85,7 @@ class Readings:
         return self._fields(wanted, [list(runs)], size)
 
     def fields_of(self, keys: Sequence[FieldKey]) -> dict[FieldKey, Row]:
-        """Fields by their keys, ``runners_up`` and ``characters`` as JSON; what no run has read is missing."""
+        """Fields by keys, ``runners_up`` and ``characters`` as JSON; what no run has read is missing."""
         found: dict[FieldKey, Row] = {}
         if not keys:
             return found

@@ -1,0 +1,314 @@
+"""The REST interface and the pictures, as the pages and other programs use them."""
+
+import io
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from review.app import create_app
+from review.security import Access
+from segmentation.templates import load_template
+from tests.desk_folder import draw_scan, field, key_of, open_desk, slips, write_run
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADERS = {"X-Formscribe": "1", "Host": "localhost"}
+SAMPLE = ROOT / "sample_forms" / "hsf" / "form_0001.png"
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory) -> Path:
+    return slips(tmp_path_factory.mktemp("api"))
+
+
+@pytest.fixture
+def fresh(tmp_path, output) -> Path:
+    """A copy of the results with nothing said about them; the scans stay where they are."""
+    shutil.copytree(output, tmp_path / "out", ignore=shutil.ignore_patterns("_review"))
+    shutil.copytree(output.parent / "scans", tmp_path / "scans")
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def client(fresh):
+    desk = open_desk(fresh, templates={"hsf": load_template("hsf")}, version="1.2.3")
+    with TestClient(create_app(desk, Access(), poll_seconds=0.05), headers=HEADERS) as client:
+        yield client
+    desk.close()
+
+
+def lease(client, **changes) -> dict:
+    answer = client.post(
+        "/api/lease", json={"verifier": "ann", "count": 1, "kind": None, "held": []} | changes
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def put(client, field_id: str, verdict: str = "text", **more):
+    return client.put(f"/api/fields/{field_id}", json={"verifier": "ann", "verdict": verdict, **more})
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+
+
+def check_problem(answer, status: int, code: str) -> dict:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["code"] == code
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def test_a_leased_field_has_all_that_a_person_needs(client):
+    leased = lease(client)
+    (shown,) = leased["fields"]
+    assert leased["remaining"] == 6
+    assert leased["kinds"][0] == {
+        "kind": "slip/a", "label": "a (slip, digits)", "charset": "digits", "remaining": 3,
+    }  # fmt: skip
+    assert (shown["field"], shown["text"], shown["charset"], shown["status"]) == (
+        "a",
+        "10",
+        "digits",
+        "review",
+    )
+    assert shown["runners_up"][0]["text"] == "01"
+    assert [c["label"] for c in shown["characters"]] == ["1", "0"]
+    assert shown["characters"][0]["alternatives"][0]["label"] == "x"
+    assert shown["page_box"] == [20 / 400, 40 / 300, 200 / 400, 40 / 300]
+    assert shown["leased_until"].endswith("+00:00")
+    picture = pixels(client.get(shown["picture"]).content)
+    assert picture.shape == (shown["picture_height"], shown["picture_width"])
+    page = pixels(client.get(shown["page_picture"]).content)
+    assert page.shape == (300, 400)
+
+
+def test_boxes_lie_where_they_should_on_the_picture(client, fresh):
+    shown = lease(client)["fields"][0]
+    picture = client.get(shown["picture"])
+    x, y, width, height = (round(v) for v in shown["box"])
+    page = cv2.imread(str(fresh.parent / "scans" / "s0.png"), cv2.IMREAD_GRAYSCALE)
+    assert np.array_equal(pixels(picture.content)[y : y + height, x : x + width], page[40:80, 20:220])
+    assert picture.headers["x-formscribe-picture"] == "scan"
+    left = round(shown["characters"][1]["box"][0]) - x
+    assert left == 20  # the second character of the reading begins 20 pixels into the field
+
+
+def test_answers_undo_and_history(client):
+    field_id = lease(client)["fields"][0]["id"]
+    saved = put(client, field_id, text="Zu\u0308rich").json()
+    assert saved["verified_text"] == "Zürich"  # composed
+    shown = client.get(f"/api/fields/{field_id}").json()
+    assert (shown["verdict"], shown["verified_text"], shown["text"]) == ("text", "Zürich", "10")
+    assert put(client, field_id, "blank").json()["verified_text"] == ""
+    assert put(client, field_id, "unreadable").json()["verified_text"] is None
+    assert client.get("/api/progress?verifier=ann").json()["done"] == 1
+    undone = client.request("DELETE", f"/api/fields/{field_id}/verdict", json={"verifier": "ann"})
+    assert undone.json()["id"] == field_id
+    assert undone.json()["leased_until"]
+    assert lease(client)["fields"][0]["id"] == field_id
+    again = client.request("DELETE", f"/api/fields/{field_id}/verdict", json={"verifier": "ann"})
+    check_problem(again, 409, "nothing_to_undo")
+
+
+def test_two_people(client):
+    mine = lease(client, verifier="ann")["fields"][0]["id"]
+    yours = lease(client, verifier="bob")["fields"][0]["id"]
+    assert mine != yours
+    check_problem(put(client, yours, text="1"), 409, "leased")
+    assert client.post("/api/release", json={"verifier": "bob", "ids": [yours]}).json() == {"released": True}
+    assert put(client, yours, text="1").status_code == 200
+
+
+def test_lists_of_fields_and_forms(client, fresh):
+    everything = client.get("/api/fields").json()
+    assert everything["total"] == 9
+    assert [f["field"] for f in everything["fields"][:3]] == ["a", "b", "c"]
+    put(client, everything["fields"][0]["id"], text="99")
+    source = str(fresh.parent / "scans" / "s0.png")
+    some = client.get("/api/fields", params={"status": "review", "field": "a", "limit": 2}).json()
+    assert some["total"] == 3
+    assert [(f["text"], f["verified_text"]) for f in some["fields"]] == [("10", "99"), ("11", None)]
+    assert client.get("/api/fields", params={"source": source}).json()["total"] == 0  # it was read elsewhere
+    forms = client.get("/api/forms?limit=1&offset=2").json()
+    assert forms["total"] == 3
+    assert forms["forms"][0]["source"].endswith("s2.png")
+    assert client.get("/api/templates").json()["templates"][0]["name"] == "hsf"
+
+
+def test_the_grid(client):
+    assert client.get("/api/labels").json()[:3] == [
+        {"label": "1", "count": 6}, {"label": "2", "count": 6}, {"label": "0", "count": 3},
+    ]  # fmt: skip
+    found = client.get("/api/characters?label=7").json()
+    assert found["total"] == 3
+    first = found["characters"][0]
+    assert first["picture"].startswith("data:image/png;base64,")
+    assert (first["label"], first["field"], first["position"], first["mark"]) == ("7", "c", 0, None)
+    marks = [
+        {"id": first["id"], "verdict": "label", "label": "1"},
+        {"id": found["characters"][1]["id"], "verdict": "right"},
+    ]
+    saved = client.post("/api/characters/marks", json={"verifier": "ann", "marks": marks}).json()
+    assert saved == {"saved": 2, "returned": [first["field_id"]]}
+    assert client.get("/api/progress").json()["remaining"] == 7
+    shown = client.get("/api/characters?label=7&order=source&limit=1").json()["characters"][0]
+    assert shown["mark"] == {"verdict": "label", "label": "1"}
+    bad = client.post(
+        "/api/characters/marks",
+        json={"verifier": "a", "marks": [{"id": first["id"], "verdict": "wrong", "label": "1"}]},
+    )
+    check_problem(bad, 422, "invalid_request")
+
+
+def test_a_scan_that_is_gone_is_said_so_and_the_field_can_be_answered(tmp_path):
+    output = slips(tmp_path)
+    scans = tmp_path / "scans"
+    draw_scan(scans / "s1.png", "another")  # under the same name
+    archive = tmp_path / "archive" / "deep"
+    archive.mkdir(parents=True)
+    (scans / "s2.png").rename(archive / "s2.png")
+    (scans / "s0.png").unlink()
+    desk = open_desk(output, scans=tmp_path / "archive")
+    with TestClient(create_app(desk, Access()), headers=HEADERS) as client:
+        fields = {Path(f["source"]).stem: f for f in lease(client, count=10, kind="slip/a")["fields"]}
+        told = {}
+        for name in ("s0", "s1", "s2"):
+            answer = client.get(fields[name]["picture"])
+            assert answer.status_code == 200
+            shape = pixels(answer.content).shape
+            assert shape == (fields[name]["picture_height"], fields[name]["picture_width"])
+            told[name] = answer.headers["x-formscribe-picture"]
+        assert told == {"s0": "missing", "s1": "missing", "s2": "scan"}
+        assert put(client, fields["s0"]["id"], text="4").status_code == 200
+    desk.close()
+
+
+def test_a_running_server_takes_in_newer_runs(client, fresh):
+    scan = fresh.parent / "scans" / "late.png"
+    write_run(fresh, "run2", {str(scan): [field("a", "33", 0.01)]})
+    for _ in range(600):
+        if client.get("/api/progress").json()["review"] == 7:
+            break
+    else:
+        pytest.fail("the run was not taken in")
+    assert lease(client)["fields"][0]["text"] == "33"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("POST", "/api/lease", {"verifier": ""}, 422, "invalid_request"),
+        ("POST", "/api/lease", {"verifier": "a", "count": 51}, 422, "invalid_request"),
+        ("POST", "/api/lease", {"verifier": "a", "cuont": 5}, 422, "invalid_request"),
+        ("POST", "/api/lease", {"verifier": "a\u0000"}, 422, "invalid_request"),
+        ("POST", "/api/lease", {"verifier": "a", "held": ["../etc"]}, 422, "invalid_request"),
+        ("GET", "/api/fields?limit=501", None, 422, "invalid_request"),
+        ("GET", "/api/fields?status=wrong", None, 422, "invalid_request"),
+        ("GET", "/api/characters", None, 422, "invalid_request"),
+        ("GET", "/api/nothing", None, 404, "not_found"),
+        ("GET", "/static/../app.py", None, 404, "not_found"),
+        ("GET", "/static/%2e%2e/app.py", None, 404, "not_found"),
+        ("DELETE", "/api/forms", None, 405, "method_not_allowed"),
+        ("GET", "/api/fields/x", None, 422, "invalid_request"),
+        ("GET", "/pictures/fields/..%2f..%2fetc%2fpasswd.png", None, 404, "not_found"),
+        ("GET", "/pictures/pages/aa-1-AAAA.png", None, 404, "no_such_field"),
+    ],
+)
+def test_bad_requests_are_problems(client, method, path, body, status, code):
+    check_problem(client.request(method, path, json=body), status, code)
+
+
+def test_an_answer_must_say_something(client):
+    field_id = lease(client)["fields"][0]["id"]
+    check_problem(put(client, field_id, text="  "), 422, "empty_text")
+    check_problem(put(client, field_id), 422, "empty_text")
+    check_problem(put(client, field_id, text="a\u0007"), 422, "invalid_request")
+    check_problem(put(client, field_id, "guess", text="a"), 422, "invalid_request")
+    lone = client.put(
+        f"/api/fields/{field_id}",
+        content=b'{"verifier": "a", "verdict": "text", "text": "\\ud800"}',
+        headers={"content-type": "application/json"},
+    )
+    check_problem(lone, 422, "invalid_request")
+    unknown = field_id.partition("-")[0][:-1] + "0" + field_id[64:]
+    check_problem(put(client, unknown, text="1"), 404, "no_such_field")
+
+
+def test_predict(client, tmp_path):
+    draw_scan(tmp_path / "digit.png", "7")
+    page = cv2.imread(str(tmp_path / "digit.png"), cv2.IMREAD_GRAYSCALE)[35:85, 10:60]
+    data = cv2.imencode(".png", page)[1].tobytes()
+    answer = client.post("/api/predict", files={"file": ("7.png", data)}, data={"charset": "digits"})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["label"] == "7"
+    assert len(body["alternatives"]) == 3
+    assert 0 <= body["not_a_character"] <= 1
+    empty = cv2.imencode(".png", np.full((50, 50), 255, np.uint8))[1].tobytes()
+    assert client.post("/api/predict", files={"file": ("e.png", empty)}).json()["label"] == ""
+    bad = client.post("/api/predict", files={"file": ("x.png", b"no picture")})
+    assert check_problem(bad, 422, "unreadable_picture")["reason"] == "not_an_image"
+    bad = client.post("/api/predict", files={"file": ("7.png", data)}, data={"charset": "runes"})
+    check_problem(bad, 422, "invalid_request")
+    check_problem(client.post("/api/predict", data={"charset": "digits"}), 422, "invalid_request")
+
+
+def test_read_a_page(client):
+    files = {"file": (SAMPLE.name, io.BytesIO(SAMPLE.read_bytes()))}
+    body = client.post("/api/read", files=files, data={"template": "hsf"}).json()
+    (page,) = body["pages"]
+    assert (page["page"], page["template"], len(page["fields"])) == (1, "hsf", 34)
+    digits = next(f for f in page["fields"] if f["field"] == "fld_03")
+    assert digits["text"] == "".join(c["label"] for c in digits["characters"])
+    assert digits["confidence"] > 0.9
+    assert body["failures"] == []
+
+
+def test_pages_that_cannot_be_read_are_told(client):
+    def read(data: bytes, **fields):
+        return client.post("/api/read", files={"file": ("x.png", data)}, data={"template": "hsf"} | fields)
+
+    blank = cv2.imencode(".png", np.full((330, 256), 255, np.uint8))[1].tobytes()
+    (failure,) = read(blank).json()["failures"]
+    assert failure["code"] == "form_not_found"
+    (failure,) = read(b"").json()["failures"]
+    assert (failure["page"], failure["code"]) == (None, "empty_file")
+    (failure,) = read(SAMPLE.read_bytes(), page="2").json()["failures"]
+    assert failure["code"] == "page_out_of_range"
+    problem = check_problem(read(blank, template="../etc/passwd"), 422, "unknown_template")
+    assert "hsf" in problem["detail"]
+    check_problem(read(blank, page="0"), 422, "invalid_request")
+
+
+def test_pages_and_documentation_need_nothing_from_elsewhere(client):
+    for path in ("/", "/grid", "/upload", "/docs"):
+        page = client.get(path)
+        assert page.status_code == 200
+        assert "//" not in page.text.replace("http://www.w3.org", "")
+    document = client.get("/openapi.json").json()
+    assert "/api/lease" in document["paths"]
+    assert "HTTPValidationError" not in str(document)
+    assert "POST /api/lease" in client.get("/docs").text
+
+
+def test_a_field_of_another_output_is_not_shown(client, tmp_path):
+    other = slips(tmp_path / "other", 1)
+    key = key_of(other, "s0.png", "a")._replace(sha256="0" * 64)
+    check_problem(client.get(f"/pictures/fields/{key.id}.png"), 404, "no_such_field")
+
+
+def test_a_fault_is_a_problem_without_its_details(fresh, monkeypatch):
+    desk = open_desk(fresh)
+    monkeypatch.setattr(desk.queue, "progress", lambda verifier: 1 / 0)
+    with TestClient(create_app(desk, Access()), headers=HEADERS, raise_server_exceptions=False) as client:
+        assert "zero" not in str(check_problem(client.get("/api/progress"), 500, "internal_error"))
+    desk.close()
