@@ -13,22 +13,26 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from jobs import recipe, scoring
+from jobs import recipe, scoring, train_corrections
+from jobs.corrections import is_corrections
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.exporting import export_and_score
 from jobs.train_dataset import train_dataset
 from model.classifier import log_softmax
 from model.datasets import AbsentError, DatasetError, DownloadError, LabelledCrops, describe_datasets
+from model.finetuning import TuningOptions
 
 if TYPE_CHECKING:
     from model.training import TrainingOptions
 
+EPOCHS, RATE = 12, 2e-3
 EPILOG = f"""data sets:
 {describe_datasets()}
 
 examples:
   formscribe train --dataset mnist --download --out runs/mnist
   formscribe train --dataset folder:my_letters --out runs/mine --from-model runs/mnist/model.keras
+  formscribe train --dataset corrections:out --from-model shipped --out runs/mine
   formscribe train --dataset recipe --data DATA --out runs/shipped --epochs 14
 """
 
@@ -40,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="NAME",
         help="mnist, emnist-balanced (or another split of EMNIST), sd19, folder:PATH (one folder a class), "
-        "npz:PATH, or recipe (what the shipped model was made of)",
+        "npz:PATH, corrections:OUT (what people corrected in `formscribe review OUT`; the model of "
+        "--from-model learns it and keeps the rest), or recipe (what the shipped model was made of)",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the run is kept")
     parser.add_argument(
@@ -51,22 +56,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where data sets lie (default: the environment variable FORMSCRIBE_DATA)",
     )
     parser.add_argument("--download", action="store_true", help="fetch a public data set that is not there")
-    parser.add_argument("--epochs", type=_positive, default=12, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--epochs",
+        type=_positive,
+        metavar="N",
+        help=f"default: {EPOCHS}; {TuningOptions.epochs} of corrections",
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
     parser.add_argument(
-        "--rate", type=float, default=2e-3, metavar="X", help="peak learning rate (%(default)s)"
+        "--rate",
+        type=float,
+        metavar="X",
+        help=f"peak learning rate (default: {RATE:g}; {TuningOptions.learning_rate:g} of corrections)",
     )
     parser.add_argument(
         "--patience", type=int, metavar="N", help="stop after N epochs without a better score"
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    parser.add_argument("--from-model", type=Path, metavar="FILE", help="a .keras file to start from")
+    parser.add_argument(
+        "--from-model",
+        type=Path,
+        metavar="FILE",
+        help="a .keras or .tflite file to start from, or `shipped` (default: a new model; of corrections "
+        "`shipped`)",
+    )
     parser.add_argument(
         "--judge", type=Path, metavar="FILE", help="recipe: a .tflite that sorts out fragments"
     )
     parser.add_argument("--harvested", type=Path, metavar="FILE", help="recipe: an .npz of wrong cuts")
     parser.add_argument("--share", type=float, default=1.0, metavar="X", help="recipe: size of an epoch (1)")
     parser.add_argument("--export-only", action="store_true", help="export the checkpoint in --out as it is")
+    train_corrections.add_arguments(parser)
 
 
 def _positive(text: str) -> int:
@@ -91,10 +111,16 @@ def run(args: argparse.Namespace) -> int:
     from model.training import TrainingError
 
     try:
-        if args.dataset == "recipe":
-            _train_recipe(args)
+        if is_corrections(args.dataset):
+            train_corrections.train_corrections(args)
+        elif args.rehearse or args.database:
+            raise CommandError(
+                ExitCode.USAGE, "--rehearse and --database go with corrections:OUT. Leave them out."
+            )
+        elif args.dataset == "recipe":
+            _train_recipe(_with_defaults(args))
         else:
-            train_dataset(args)
+            train_dataset(_with_defaults(args))
     except (AbsentError, DownloadError) as error:
         raise CommandError(ExitCode.NO_INPUT, str(error)) from None
     except DatasetError as error:
@@ -102,6 +128,18 @@ def run(args: argparse.Namespace) -> int:
     except (TrainingError, ExportError) as error:
         raise CommandError(ExitCode.BAD_MODEL, str(error)) from None
     return int(ExitCode.OK)
+
+
+def _with_defaults(args: argparse.Namespace) -> argparse.Namespace:
+    """The defaults of training from nothing."""
+    given = vars(args)
+    return argparse.Namespace(
+        **given
+        | {
+            "epochs": EPOCHS if args.epochs is None else args.epochs,
+            "rate": RATE if args.rate is None else args.rate,
+        }
+    )
 
 
 def training_options(args: argparse.Namespace, default: "TrainingOptions") -> "TrainingOptions":

@@ -41,7 +41,12 @@ def restore_network(path: str | Path | None = None, dropout: float = NetworkShap
         ClassifierError: the file is missing, or is not an export of ``model.network``.
     """
     model = read_model(path)
-    layers = read_layers(model.content, model.name)
+    return restore_content(model.content, model.name, dropout)
+
+
+def restore_content(content: bytes, name: str = "model", dropout: float = NetworkShape.dropout) -> Any:
+    """The same from the bytes of the file; ``name`` is for messages."""
+    layers = read_layers(content, name)
     network = build_folded_network(shape_of(layers), dropout)
     network.set_weights([part for layer in layers for part in (layer.weights, layer.bias)])
     return network

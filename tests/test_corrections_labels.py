@@ -1,12 +1,9 @@
 """From what verifiers said to labelled crops: alignment, marks, newest entries, and the split."""
 
-import sqlite3
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from model.datasets.corrections import load_corrections, make_corrections
+from model.datasets.corrections import make_corrections
 from review.labelled import _Read, label_field
 
 
