@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.recipe import held_out_rows, held_out_unipen_writers, originals
+from jobs.recipe import held_out_letters, held_out_rows, held_out_unipen_writers, originals
 from model.alphabets import CHARACTERS
 from model.datasets import Strokes, load_npz, load_strokes
 from model.datasets.npz import read_arrays
@@ -177,15 +177,9 @@ def _ranks(labels: NDArray[np.int16]) -> NDArray[np.int64]:
 
 
 def _cleaned(folder: Path, held_out: bool) -> BitmapSource:
-    """A part of ``sd19_cleaned``. It has some pictures twice; those also trained on are not held out."""
     images, labels = originals(folder / "sd19_cleaned.npz", "raw128_packed", 128)
-    source = BitmapSource(images, labels, np.full(len(labels), -1, np.int32))
-    held = held_out_rows(labels)
-    if held_out:
-        trained = {image.tobytes() for image in images[~held]}
-        held &= np.array([image.tobytes() not in trained for image in images])
-        return source.select(held)
-    return source.select(~held)
+    chosen = held_out_letters(folder) if held_out else ~held_out_rows(labels)
+    return BitmapSource(images[chosen], labels[chosen], np.full(int(chosen.sum()), -1, np.int32))
 
 
 def _digits(path: Path) -> BitmapSource:

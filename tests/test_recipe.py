@@ -41,7 +41,12 @@ def test_nobody_is_on_both_sides():
     assert not np.isin(source._strokes.writers, held).any()
     sets = recipe.held_out_sets(Path(str(DATA)))
     assert set(np.unique(sets["unipen_held_out_writers"].writers)) <= set(held.tolist())
-    assert len(sets["sd19_cleaned_held_out"]) + len(source._letters[1]) == 3979
+    trained = {image.tobytes() for image in source._letters[0]}
+    folder = Path(str(DATA)) / "characters"
+    images, _ = recipe.originals(folder / "sd19_cleaned.npz", "raw128_packed", 128)
+    held_pictures = images[recipe.held_out_letters(folder)]
+    assert len(held_pictures) == len(sets["sd19_cleaned_held_out"]) > 1200
+    assert not trained & {image.tobytes() for image in held_pictures}
 
 
 @pytest.mark.parametrize(
