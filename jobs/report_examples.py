@@ -37,7 +37,7 @@ from pipeline.schemas import REVIEW
 DOUBTFUL = 0.9  # characters below are set apart
 LONGEST = 120  # characters of a reading
 PAIRS = 60  # characters of one beside its truth
-LARGE, LONG = 160, 7  # a picture higher in pixels, or longer for its height, gets the whole width
+LARGE, LONG = 200, 8  # a picture higher in pixels, or longer for its height, gets the whole width
 OTHERS = 3  # next best readings
 
 
@@ -62,7 +62,7 @@ def examples_section(
         title = "The most doubtful fields"
         words = (
             "Fields to review, the least sure first, no field of the form more often than a quarter of the "
-            f"places. Underlined characters are those below {DOUBTFUL:.0%}."
+            f"places. Underlined characters are those below {100 * DOUBTFUL:.0f} %."
         )
     if not rows:
         none = "Every compared field is right." if comparison is not None else "There is no field to review."
@@ -133,18 +133,11 @@ def worst_first(fields: Sequence[ScoredField], most: int) -> list[ScoredField]:
 
 def _words_of_wrong(comparison: Comparison, shown: Sequence[ScoredField]) -> str:
     wrong = sum(not one.right for one in comparison.fields)
-    how_many = count(wrong, "wrong field")
-    which = (
-        f"{len(shown):,} of {how_many}"
-        if len(shown) < wrong
-        else f"All {how_many}"
-        if wrong > 1
-        else how_many
-    )
+    which = "All wrong fields" if len(shown) == wrong else f"{len(shown):,} of {count(wrong, 'wrong field')}"
     return (
-        f"{which}: first those that were accepted or taken "
-        "for blank, which nobody would have checked, then those to review; of each the surest first. Of those "
-        "to review, no field of the form more often than a quarter of the places."
+        f"{which}: first those that were accepted or taken for blank, which nobody would have checked, then "
+        "those to review; of each the surest first. Of those to review, no field of the form more often than "
+        "a quarter of the places."
     )
 
 
@@ -248,8 +241,6 @@ def _image(picture: Picture, said: str) -> Html:
         width=picture.width,
         height=picture.height,
         alt=said,
-        loading="lazy",
-        decoding="async",
     )
 
 

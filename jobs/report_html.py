@@ -9,7 +9,7 @@ from dataclasses import dataclass
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _VOID = ("br", "img", "meta")
 LONGEST = 240  # characters of a text from the data
-LONG_TABLE = 16  # rows; a longer table can be scrolled, and is whole on paper
+LONG_TABLE = 20  # rows; a longer table can be scrolled, and is whole on paper
 
 
 class Html(str):

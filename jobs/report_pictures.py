@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from jobs.overlay import STATUS_COLORS
-from jobs.report_html import percent
 from jobs.worst_fields import FieldPlace, cut_from_scans, join_crops
 from pipeline.schemas import BLANK
 
@@ -20,7 +19,7 @@ FIELD_SIZE = (720, 240)  # pixels, at most
 PAGE_SIZE = (1000, 1400)
 FIELD_GRAYS, PAGE_COLORS = 16, 32
 MOST_BYTES = 8_000_000  # of all pictures together, as they stand in the page
-_LABEL = 12  # pixels
+_LABEL = 17  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +136,4 @@ def _draw_label(draw: ImageDraw.ImageDraw, row: Row, scale: float) -> None:
 def _reading(row: Row) -> str:
     if row["status"] == BLANK:
         return "blank"
-    text = " / ".join(row["text"].split("\n"))[:200] or "(nothing)"
-    return text if row["confidence"] is None else f"{text} · {percent(row['confidence'])}"
+    return " / ".join(row["text"].split("\n"))[:200] or "(nothing)"

@@ -24,6 +24,8 @@ REMEDIES = {
     "no_landmarks": "mark the fields that have a printed frame with frame = true",
     "classification_failed": "read the message; try the shipped model",
     "invalid_model_output": "the model file is damaged or was exported for something else",
+    "too_much_memory": "scan it at a lower resolution; raise the limit",
+    "page_crashed": "look at the file; convert it with another program",
     "page_too_slow": "look at the page; raise the limit",
     "internal_error": "please report it, with the message",
 }

@@ -245,7 +245,7 @@ def _doubtful_pages(data: RunData) -> Html:
 def page_name(row: Row, data: RunData) -> Html:
     """A scan's name and page, as the report has it everywhere; a whole file has no page."""
     name = data_text(data.short(row["source"]))
-    return name if row["page"] is None else join([name, f", page {row['page']}"])
+    return name if row["page"] is None else join([name, f", page\u00a0{row['page']}"])
 
 
 def _status_cells(row: Row) -> list[str]:
@@ -281,7 +281,9 @@ def _run_parameters(record: Mapping[str, Any]) -> Html:
     ]
     templates = record.get("templates")
     for name, sha256 in (templates if isinstance(templates, dict) else {}).items():
-        rows.append([join(["template ", data_text(str(name))]), element("code", data_text(str(sha256)))])
+        rows.append(
+            [join(["template ", data_text(str(name)), ", SHA-256"]), element("code", data_text(str(sha256)))]
+        )
     if "model_sha256" in record:
         rows.append(["model, SHA-256", element("code", data_text(str(record["model_sha256"])))])
     options = record.get("options")
