@@ -43,14 +43,15 @@ def read_verified(output: Path, database: str | None = None) -> Verified | None:
 
 
 def _read_sqlite(path: Path) -> Verified:
-    address = "file:" + quote(str(path.resolve()))
+    """Leaves nothing beside the file, which may belong to somebody else or lie where nothing can be written."""
+    address = "file:" + quote(str(path.resolve())) + "?mode=ro"
+    log = path.with_name(path.name + "-wal")
     try:
-        return _read_file(address + "?mode=ro")
-    except sqlite3.OperationalError:
-        try:  # on a medium that cannot be written there is no place for the index of the log
-            return _read_file(address + "?mode=ro&immutable=1")
-        except sqlite3.Error as error:
-            raise DatabaseError(f"{path}: cannot be read ({error}).") from None
+        if not log.exists():  # no desk is open: all is in the one file
+            verified = _read_file(address + "&immutable=1")
+            if not log.exists():
+                return verified
+        return _read_file(address)
     except sqlite3.Error as error:
         raise DatabaseError(f"{path}: cannot be read ({error}). Is it a database of formscribe?") from None
 
