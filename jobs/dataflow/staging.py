@@ -7,8 +7,10 @@ installation, and holds neither tests nor whatever else lies beside them.
 import atexit
 import shutil
 import tempfile
-from importlib import import_module, metadata
+from importlib import import_module, metadata, util
 from pathlib import Path
+
+from jobs.exit_codes import CommandError, ExitCode
 
 PACKAGES = ("segmentation", "model", "pipeline", "jobs")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "fonts")  # fonts render samples, workers do not
@@ -32,7 +34,14 @@ def stage_package() -> Path:
 
     Returns:
         The ``setup.py``, for Beam's ``--setup_file``.
+
+    Raises:
+        CommandError: Beam could not make a package of it.
     """
+    if util.find_spec("setuptools") is None:
+        raise CommandError(
+            ExitCode.USAGE, "the package for the workers needs setuptools: pip install setuptools"
+        )
     folder = Path(tempfile.mkdtemp(prefix="formscribe-package-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in PACKAGES:
