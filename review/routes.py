@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
 
-from model.alphabets import CHARSETS
 from pipeline.records import PageRows
 from review import bodies
 from review.desk import Desk, said_of
@@ -20,6 +19,7 @@ _PROBLEM: dict[str, Any] = {
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": _PROBLEM, "5XX": _PROBLEM}
 router = APIRouter(responses=PROBLEMS)
+Charset = Literal["digits", "upper", "lower", "letters", "alphanumeric", "text"]
 MAX_OFFSET = 10_000_000_000
 
 
@@ -185,9 +185,7 @@ def mark_characters(body: bodies.MarksBody, desk: AskedDesk) -> Row:
     said = []
     for mark in body.marks:
         if (mark.verdict == "label") != (mark.label is not None):
-            raise ProblemError(
-                422, "invalid_request", "The verdict label needs a label; the others have none."
-            )
+            raise ProblemError(422, "bad_mark", "The verdict label needs a label; the others have none.")
         said.append((_parsed_character(mark.id), mark.verdict, mark.label))
     return {"saved": len(said), "returned": desk.marks.save(body.verifier, said)}
 
@@ -226,11 +224,9 @@ def _picture(desk: Desk, key: FieldKey, whole_page: bool) -> Response:
 def predict(
     desk: AskedDesk,
     file: Annotated[UploadFile, File(description="a picture of one character")],
-    charset: Annotated[str, Form(max_length=20)] = "text",
+    charset: Annotated[Charset, Form()] = "text",
 ) -> Row:
     """Reads the one character on a picture; `label` is empty if there is no ink."""
-    if charset not in CHARSETS:
-        raise ProblemError(422, "invalid_request", f"charset is one of {', '.join(sorted(CHARSETS))}.")
     return desk.uploads.predict(file.file.read(), charset)
 
 

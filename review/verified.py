@@ -43,7 +43,7 @@ def read_verified(output: Path, database: str | None = None) -> Verified | None:
 
 
 def _read_sqlite(path: Path) -> Verified:
-    """Leaves nothing beside the file, which may belong to somebody else or lie where nothing can be written."""
+    """Leaves nothing beside the file, which may be somebody else's or lie where nothing can be written."""
     address = "file:" + quote(str(path.resolve())) + "?mode=ro"
     log = path.with_name(path.name + "-wal")
     try:

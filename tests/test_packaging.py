@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("segmentation", "model", "pipeline", "jobs")
+ROOMS = ("segmentation", "model", "pipeline", "jobs", "review")
 # What a distribution is imported as, where that is another name.
 IMPORTED_AS = {
     "apache-beam": "apache_beam",
     "ai-edge-litert": "ai_edge_litert",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
+    "python-multipart": "python_multipart",
 }
 
 
@@ -62,8 +63,11 @@ def test_what_reading_imports_is_what_a_worker_installs():
         return {IMPORTED_AS.get(name, name) for name in names}
 
     for_training = modules(values["TRAIN"]) | {"keras"}  # which TensorFlow brings
-    assert imported - for_training == modules(values["READ"])
-    assert imported <= modules(values["READ"]) | for_training
+    for_stores = {"google", "boto3", "botocore"}  # which Beam's extras `gcp` and `aws` bring
+    imported -= for_stores
+    for_review = modules(values["REVIEW"]) | {"starlette", "pydantic"}  # which FastAPI brings
+    assert imported - for_training - for_review == modules(values["READ"])
+    assert imported <= modules(values["READ"]) | for_training | for_review
 
 
 def test_the_changelog_has_this_version():

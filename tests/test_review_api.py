@@ -166,7 +166,7 @@ def test_the_grid(client):
         "/api/characters/marks",
         json={"verifier": "a", "marks": [{"id": first["id"], "verdict": "wrong", "label": "1"}]},
     )
-    check_problem(bad, 422, "invalid_request")
+    check_problem(bad, 422, "bad_mark")
 
 
 def test_a_scan_that_is_gone_is_said_so_and_the_field_can_be_answered(tmp_path):

@@ -97,7 +97,11 @@ def test_the_walk_sees_what_it_should():
             "jobs.cli",
             {"tensorflow", "apache_beam", "cv2", "numpy", "PIL", "pyarrow", "duckdb", "pipeline", "review"},
         ),
-        ("jobs.query", {"tensorflow", "apache_beam", "cv2", "fastapi", "sqlalchemy"}),
+        ("jobs.query", {"tensorflow", "apache_beam", "cv2", "fastapi", "sqlalchemy", "alembic"}),
+        ("jobs.review", {"tensorflow", "apache_beam", "fastapi", "sqlalchemy", "alembic"}),
+        ("pipeline.results", {"tensorflow", "apache_beam", "cv2", "sqlite3"}),
+        ("review.verified", {"tensorflow", "apache_beam", "cv2", "fastapi", "sqlalchemy", "alembic"}),
+        ("review.serve", {"tensorflow", "apache_beam"}),
     ],
 )
 def test_importing_a_module_loads_no_strangers(module: str, strangers: set[str]):
