@@ -1,5 +1,6 @@
 """The web application: pages, REST, static files, problems."""
 
+import hashlib
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -48,7 +49,7 @@ def create_app(desk: Desk, access: Access, poll_seconds: float = POLL_SECONDS) -
     app.state.desk = desk
     app.include_router(router)
     _add_problems(app)
-    _add_pages(app, desk)
+    _add_pages(app, desk, access.max_upload_bytes)
     _describe(app)
     return Guard(app, access)
 
@@ -112,9 +113,15 @@ def _add_problems(app: FastAPI) -> None:
         )
 
 
-def _add_pages(app: FastAPI, desk: Desk) -> None:
+def _add_pages(app: FastAPI, desk: Desk, max_upload_bytes: int) -> None:
     pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True)
-    context = {"version": desk.options.version, "output_name": desk.options.output.resolve().name}
+    context = {
+        "version": desk.options.version,
+        "output_name": desk.options.output.resolve().name,
+        # Browsers keep unsaved answers by it: another desk at the same address never gets them.
+        "desk": hashlib.sha256(desk.name.encode()).hexdigest()[:16],
+        "max_upload_bytes": max_upload_bytes,
+    }
 
     def shown(name: str) -> Callable[[], HTMLResponse]:
         def page() -> HTMLResponse:

@@ -220,8 +220,10 @@ def _with_headers(send: Send, scope: Scope) -> Send:
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
-            if not scope["path"].startswith(("/pictures/", "/static/")):
-                headers.setdefault("cache-control", "no-store")
+            if not scope["path"].startswith("/pictures/"):
+                # Scripts of two versions must never meet on one page.
+                kept = "no-cache" if scope["path"].startswith("/static/") else "no-store"
+                headers.setdefault("cache-control", kept)
         await send(message)
 
     return sending
