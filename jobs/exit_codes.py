@@ -30,7 +30,7 @@ MEANINGS = {
     ExitCode.OK: "done; pages that could not be read, if any, are rows of the view `failures`",
     ExitCode.INTERNAL_ERROR: "a fault of formscribe itself; -v shows where",
     ExitCode.USAGE: "an unknown command or flag, or a value out of range; nothing was started",
-    ExitCode.NO_INPUT: "no file matches an input",
+    ExitCode.NO_INPUT: "no file matches an input, or its bucket cannot be used",
     ExitCode.BAD_TEMPLATE: "the template is missing or wrong",
     ExitCode.BAD_MODEL: "the model is missing or cannot be loaded",
     ExitCode.OUTPUT_NOT_WRITABLE: "the output cannot be written",

@@ -17,6 +17,7 @@ from model.classifier import ClassifierError, load_classifier, model_card
 from pipeline.limits import bytes_of
 from pipeline.matching import absolute, is_local, match_files
 from pipeline.options import MAX_PAGES, MAX_PIXELS, MIN_CONFIDENCE, JobOptions, new_run_id
+from pipeline.remote import reason
 from pipeline.resume import earlier_runs
 from pipeline.schemas import TABLES
 from pipeline.stages import real_stages
@@ -32,7 +33,7 @@ EPILOG = """examples:
   formscribe run --input scans --output out --template hsf --workers 4
   formscribe run --input scans --output out --template hsf --resume
   formscribe run --input gs://bucket/scans/ --output gs://bucket/out --template hsf \\
-      --runner DataflowRunner --project my-project --region europe-west1
+      --runner DataflowRunner --project my-project --region europe-west1 --temp_location gs://bucket/tmp
 
 Every flag of Apache Beam passes through, as --flag=value or --flag value; the runner is FnApiRunner unless
 --runner names another. Pages that cannot be read become rows of the table `failures`.
@@ -295,5 +296,11 @@ def check_earlier(options: JobOptions) -> None:
         return
     try:
         earlier_runs(options)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise CommandError(ExitCode.NO_RESULTS, f"--resume: {error}") from None
+    except Exception as error:
+        code, message = reason(error)
+        if code is None:
+            raise
+        told = f"the records of {options.output} cannot be read ({message})"
+        raise CommandError(ExitCode.NO_RESULTS, f"--resume: {told}.") from None
