@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.rules import SLACK, Frame, remove_rule
+from segmentation.rule_traces import ExpectedRule
+from segmentation.rules import SLACK, Frame, remove_rules
 
 REACH = 14  # pixels at 300 dpi that a cell line may lie off its place, before the common shift is known
 SETTLE = 6  # the same when it is known
@@ -53,11 +54,14 @@ def remove_cell_lines(
     share = cv2.dilate(inside.view(np.uint8), np.ones((1, 3), np.uint8)).mean(axis=0, dtype=np.float32)
     places = _settle(share, np.asarray(expected, np.float64))
     middles, widths, found = places.copy(), np.zeros(len(places)), np.zeros(len(places), bool)
-    for index, (middle, apart) in enumerate(_twins(share, places)):
-        band = _filled(turned, middle, apart)
-        removed = remove_rule(band, cleaned.T, middle, frame.top, frame.bottom, 3, MIN_COVERAGE)
-        if removed is not None:
-            (middles[index], widths[index]), found[index] = removed, True
+    rules = [
+        ExpectedRule(_filled(turned, middle, apart), middle, frame.top, frame.bottom)
+        for middle, apart in _twins(share, places)
+    ]
+    removed = remove_rules(rules, [cleaned.T] * len(rules), 3, MIN_COVERAGE)
+    for index, line in enumerate(removed):
+        if line is not None:
+            (middles[index], widths[index]), found[index] = line, True
     lines = CellLines(middles, widths, found)
     _clear_meetings(cleaned, frame, lines)
     return cleaned, lines

@@ -56,17 +56,24 @@ class Components:
         shifted = np.column_stack([boxes[:, :2] - corner, boxes[:, 2:]])
         return Components(labels, shifted, self.areas[keep], self.centers[keep] - corner), left, top
 
-    def largest(self, count: int) -> NDArray[np.bool_]:
-        """bool (N,), true for the ``count`` components with the most ink, or all if there are fewer."""
-        keep = np.ones(len(self), bool)
-        if len(self) > count:
-            keep[np.argsort(-self.areas, kind="stable")[count:]] = False
+    def largest(self, count: int, among: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+        """bool (N,), true for the ``count`` components with the most ink, or all if there are fewer.
+
+        With ``among``, bool (N,), none but those count.
+        """
+        keep = np.ones(len(self), bool) if among is None else among.copy()
+        if np.count_nonzero(keep) > count:
+            candidates = np.flatnonzero(keep)
+            keep[candidates[np.argsort(-self.areas[candidates], kind="stable")[count:]]] = False
         return keep
 
 
 def find_components(ink: NDArray[np.bool_] | NDArray[np.uint8]) -> Components:
     """Finds the connected components of ``ink``, bool or uint8 (H, W), not zero = ink."""
     mask = ink.view(np.uint8) if ink.dtype == np.bool_ else ink
+    if not mask.size:  # OpenCV would crash
+        nothing = np.zeros((0, 4), np.int32)
+        return Components(np.zeros(mask.shape, np.uint16), nothing, nothing[:, 0], np.zeros((0, 2)))
     try:
         _, labels, stats, centers = cv2.connectedComponentsWithStatsWithAlgorithm(
             mask, 8, cv2.CV_16U, cv2.CCL_SPAGHETTI

@@ -1,5 +1,6 @@
 """Cuts one field out of a page, upright and at 300 dpi, with only the ink that belongs to it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from segmentation.cell_lines import CellLines, remove_cell_lines
 from segmentation.components import Components, find_components
 from segmentation.registration import FRAME_INSET, Registration
-from segmentation.rules import Frame, remove_frame
+from segmentation.rules import Frame, remove_frames
 from segmentation.templates import Box, FieldSpec, FormTemplate
 
 CUT_DPI = 300.0  # of every field raster, whatever the template's own, so that sizes in pixels mean the same
@@ -74,6 +75,22 @@ def surroundings(template: FormTemplate) -> dict[str, Box]:
     return regions
 
 
+@dataclass(frozen=True, slots=True)
+class _Raster:
+    """A field cut out upright: its ink, bool (H, W), and in pixels of it its box and its cell lines."""
+
+    ink: NDArray[np.bool_]
+    area: Box
+    cell_lines: list[float]
+    to_page: NDArray[np.float64]
+
+    @property
+    def frame(self) -> Frame:
+        """Where the form has the frame."""
+        inset, area = FRAME_INSET * CUT_DPI, self.area
+        return Frame(area.x + inset, area.y + inset, area.right - inset, area.bottom - inset, 2 * inset)
+
+
 def cut_field(
     gray: NDArray[np.uint8],
     threshold: float,
@@ -82,16 +99,46 @@ def cut_field(
     region: Box,
     dpi: float,
 ) -> FieldInk:
-    """Cuts a field out and cleans it.
+    """Cuts one field out and cleans it; see ``cut_fields``."""
+    return cut_fields(gray, threshold, registration, [spec], {spec.name: region}, dpi)[0]
+
+
+def cut_fields(
+    gray: NDArray[np.uint8],
+    threshold: float,
+    registration: Registration,
+    specs: Sequence[FieldSpec],
+    regions: Mapping[str, Box],
+    dpi: float,
+) -> list[FieldInk]:
+    """Cuts fields out and cleans them, the printed rules of all of them together.
 
     Args:
         gray: uint8 (H, W) page, 0 = black.
         threshold: grey value 0..255; what is darker is ink.
         registration: where the form lies on the page.
-        spec: the field.
-        region: the part of the template to cut, as ``surroundings`` gives it.
+        specs: the fields.
+        regions: by name, the part of the template to cut for each, as ``surroundings`` gives it.
         dpi: resolution of the template.
     """
+    rasters = [_cut(gray, threshold, registration, spec, regions[spec.name], dpi) for spec in specs]
+    framed = [place for place, spec in enumerate(specs) if spec.framed]
+    removed = remove_frames([rasters[i].ink for i in framed], [rasters[i].frame for i in framed])
+    cleaned = dict(zip(framed, removed, strict=True))
+    return [
+        _own_ink(spec, raster, *cleaned.get(place, (raster.ink, None)))
+        for place, (spec, raster) in enumerate(zip(specs, rasters, strict=True))
+    ]
+
+
+def _cut(
+    gray: NDArray[np.uint8],
+    threshold: float,
+    registration: Registration,
+    spec: FieldSpec,
+    region: Box,
+    dpi: float,
+) -> _Raster:
     scale = dpi / CUT_DPI
     left, top = round(region.x), round(region.y)
     to_page = registration.matrix @ np.array([[scale, 0, left], [0, scale, top], [0, 0, 1]], np.float64)
@@ -99,14 +146,18 @@ def cut_field(
     raster = cv2.warpAffine(
         gray, to_page, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=255
     )
-    ink = raster < threshold
     box = spec.box
     area = Box((box.x - left) / scale, (box.y - top) / scale, box.width / scale, box.height / scale)
-    frame, lines = None, None
-    if spec.framed:
-        inset = FRAME_INSET * CUT_DPI
-        expected = Frame(area.x + inset, area.y + inset, area.right - inset, area.bottom - inset, 2 * inset)
-        ink, frame = remove_frame(ink, expected)
+    # What is below the next whole number is below the threshold too, and is found without floats.
+    return _Raster(
+        raster < int(np.ceil(threshold)), area, [(x - left) / scale for x in spec.cell_lines], to_page
+    )
+
+
+def _own_ink(spec: FieldSpec, raster: _Raster, ink: NDArray[np.bool_], frame: Frame | None) -> FieldInk:
+    """The field's own ink, given its raster without the printed frame, and that frame."""
+    area, lines = raster.area, None
+    if frame is not None:
         half = frame.width / 2
         # A field no wider than its own frame has no inside; a pixel stands for it: others divide by its size.
         inner_width = max(1.0, frame.right - frame.left - frame.width)
@@ -115,23 +166,43 @@ def cut_field(
     cell_edges = np.zeros(0)
     if spec.cell_lines:
         sides = frame or Frame(area.x, area.y, area.right, area.bottom, 0.0)
-        ink, lines = remove_cell_lines(ink, sides, [(x - left) / scale for x in spec.cell_lines])
+        ink, lines = remove_cell_lines(ink, sides, raster.cell_lines)
         cell_edges = np.concatenate([[sides.left], lines.middles, [sides.right]]) - area.x
+    left, top, ink = _near_ink(ink, area)
+    area = Box(area.x - left, area.y - top, area.width, area.height)
+    to_page = raster.to_page @ np.array([[1, 0, left], [0, 1, top], [0, 0, 1]], np.float64)
     parts = find_components(ink)
     remains = np.zeros(len(parts), bool)
     if frame is not None:
-        remains |= _rule_remains(parts, frame)
+        remains |= _rule_remains(parts, frame, left, top)
     if lines is not None:
-        remains |= _cell_line_remains(parts, lines)
+        remains |= _cell_line_remains(parts, lines, left)
     keep = _own(parts, area, remains, spec.layout)
+    keep = parts.largest(SPARE_COMPONENTS + 4 * spec.max_length, keep)
     seen = frame.seen if frame is not None else 1.0
-    found = FieldInk(parts, area, to_page, cell_edges, seen).only(keep)
-    return found.only(found.parts.largest(SPARE_COMPONENTS + 4 * spec.max_length))
+    return FieldInk(parts, area, to_page, cell_edges, seen).only(keep)
 
 
-def _cell_line_remains(parts: Components, lines: CellLines) -> NDArray[np.bool_]:
-    """bool (N,): components that lie within the band of a removed cell line."""
-    left, right = parts.boxes[:, 0], parts.boxes[:, 0] + parts.boxes[:, 2]
+def _near_ink(ink: NDArray[np.bool_], area: Box) -> tuple[int, int, NDArray[np.bool_]]:
+    """The part of a raster that may hold the field's own ink, and x and y of its corner.
+
+    Beyond an empty row above or below the writing area nothing is the field's: it neither hangs together with
+    ink inside, nor goes on with the row of writing beside it.
+    """
+    rows = np.logical_or.reduce(ink, axis=1)
+    first, last = (min(max(round(edge), 0), len(rows)) for edge in (area.y, area.bottom))
+    above, below = np.flatnonzero(~rows[:first]), np.flatnonzero(~rows[last:])
+    top = int(above[-1]) + 1 if len(above) else 0
+    bottom = last + int(below[0]) if len(below) else len(rows)
+    columns = np.flatnonzero(np.logical_or.reduce(ink[top:bottom], axis=0))
+    left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 0)
+    return left, top, ink[top:bottom, left:right]
+
+
+def _cell_line_remains(parts: Components, lines: CellLines, origin: int) -> NDArray[np.bool_]:
+    """bool (N,): components within the band of a removed cell line; ``origin`` is the x of their raster."""
+    left = parts.boxes[:, 0] + origin
+    right = left + parts.boxes[:, 2]
     remains = np.zeros(len(parts), bool)
     for middle, width in zip(lines.middles[lines.found], lines.widths[lines.found], strict=True):
         band = width / 2 + CELL_LINE_BAND
@@ -139,10 +210,11 @@ def _cell_line_remains(parts: Components, lines: CellLines) -> NDArray[np.bool_]
     return remains
 
 
-def _rule_remains(parts: Components, frame: Frame) -> NDArray[np.bool_]:
-    """bool (N,): flat components that lie within the band of a removed rule."""
+def _rule_remains(parts: Components, frame: Frame, x: int, y: int) -> NDArray[np.bool_]:
+    """bool (N,): flat components within the band of a removed rule; ``x`` and ``y`` are of their raster."""
     band = frame.width / 2 + 4
     left, top, width, height = parts.boxes.T
+    left, top = left + x, top + y
     right, bottom = left + width, top + height
     remains = np.zeros(len(parts), bool)
     for level in (frame.top, frame.bottom):

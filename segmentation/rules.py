@@ -1,30 +1,35 @@
-"""Takes the printed frame of a field out and leaves the strokes that touch or cross it.
+"""Takes the printed frames of fields out and leaves the strokes that touch or cross them.
 
-Each side of the frame is traced column by column (or row by row). Where the ink across the rule is no thicker
+Each side of a frame is traced column by column (or row by row). Where the ink across the rule is no thicker
 than the rule itself, it is print and goes; where it sticks out on either side, a stroke touches or crosses
-the rule there, and all of it stays.
+the rule there, and all of it stays. The rules of all fields of a page go together (``rule_traces``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-SEARCH = 14  # pixels a rule may lie off its expected place
-STRAY = 0.02  # share of its ink that a rule loses for each pixel off its place, when it is chosen
-BLOCK = 64  # pixels of rule traced at a time
-REACH = 12  # pixels looked at on each side of a rule to tell print from strokes
-NOMINAL_WIDTH = 5.0  # pixels of a printed rule at 300 dpi, where none can be measured
+from segmentation.rule_traces import (
+    DROPOUT,
+    MARGIN,
+    SEARCH,
+    ExpectedRule,
+    Floats,
+    Mask,
+    TracedRules,
+    extents,
+    median,
+    trace_rules,
+)
+
 SLACK = 2.0  # pixels a ragged rule may stick out without being a stroke
-MIN_COVERAGE = 0.4
 SPUR = 3  # columns: what sticks out on fewer is raggedness
 MAX_BRIDGE = 30  # columns between two strokes that may be one written along the rule
 LEAN_OVER = 5  # rows over which strokes must lean towards each other to be joined
 LONG_RUN = 81  # columns of ink along a rule that are a rule themselves
-DROPOUT = 6  # pixels of a gap inside a stroke where it crosses a rule
-MARGIN = REACH + DROPOUT + 1  # rows on each side of a rule that are looked at
+SIDES = ("top", "bottom", "left", "right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,288 +47,218 @@ class Frame:
     seen: float = 0.0
 
 
-def remove_frame(ink: NDArray[np.bool_], expected: Frame) -> tuple[NDArray[np.bool_], Frame]:
-    """Removes the four sides of a printed frame.
+def remove_frame(ink: Mask, expected: Frame) -> tuple[Mask, Frame]:
+    """Removes the four sides of a printed frame; see ``remove_frames``."""
+    return remove_frames([ink], [expected])[0]
+
+
+def remove_frames(inks: Sequence[Mask], expected: Sequence[Frame]) -> list[tuple[Mask, Frame]]:
+    """Removes the four sides of printed frames, one of each field.
 
     Args:
-        ink: bool (H, W) of a field raster, upright; True = ink.
+        inks: bool (H, W) of each field's raster, upright; True = ink.
         expected: where registration expects the middle of each side.
 
     Returns:
-        A copy without the frame, and the frame as it was found. A side of which less than two fifths is there
-        is left alone, and stays where it was expected.
+        For each field a copy without the frame, and the frame as it was found. A side of which less than two
+        fifths is there is left alone, and stays where it was expected.
     """
-    cleaned = ink.copy()
-    left, top, right, bottom = expected.left, expected.top, expected.right, expected.bottom
-    # Turned copies of what is near them let one function trace upright rules too.
-    strips = {"left": _strip(ink, left), "right": _strip(ink, right)}
-    turned = {side: np.ascontiguousarray(ink[:, strip].T) for side, strip in strips.items()}
-    traces = {
-        "top": _trace(ink, top, left, right),
-        "bottom": _trace(ink, bottom, left, right),
-        "left": _trace(turned["left"], left - strips["left"].start, top, bottom),
-        "right": _trace(turned["right"], right - strips["right"].start, top, bottom),
-    }
-    found = [trace for trace in traces.values() if trace is not None]
-    if not found:
-        return cleaned, expected
-    width = _median(np.array([trace.width for trace in found]))
-    for side, trace in traces.items():
-        if trace is not None:
-            if side in strips:
-                _erase(turned[side], cleaned[:, strips[side]].T, trace, width)
-            else:
-                _erase(ink, cleaned, trace, width)
+    cleaned = [ink.copy() for ink in inks]
+    rules, targets, starts = [], [], []
+    for ink, clean, frame in zip(inks, cleaned, expected, strict=True):
+        for side in SIDES:
+            level = getattr(frame, side)
+            if side in ("top", "bottom"):
+                rules.append(ExpectedRule(ink, level, frame.left, frame.right))
+                targets.append(clean)
+                starts.append(0)
+            else:  # A turned copy of what is near lets one function trace upright rules too.
+                strip = _strip(ink, level)
+                turned = np.ascontiguousarray(ink[:, strip].T)
+                rules.append(ExpectedRule(turned, level - strip.start, frame.top, frame.bottom))
+                targets.append(clean[:, strip].T)
+                starts.append(strip.start)
+    traced = trace_rules(rules)
+    if traced is None:
+        return list(zip(cleaned, expected, strict=True))
+    found = {place: number for number, place in enumerate(traced.which.tolist())}
+    levels, seen = traced.levels.tolist(), traced.seen.tolist()
+    widths = traced.widths.copy()
+    frames = []
+    for field, frame in enumerate(expected):
+        numbers = [found.get(4 * field + place) for place in range(4)]
+        own = [number for number in numbers if number is not None]
+        if not own:
+            frames.append(frame)
+            continue
+        width = median(traced.widths[own])
+        widths[own] = width
+        places = {
+            side: getattr(frame, side) if number is None else levels[number] + starts[4 * field + place]
+            for place, (side, number) in enumerate(zip(SIDES, numbers, strict=True))
+        }
+        long_sides = (0.0 if number is None else seen[number] for number in numbers[:2])
+        frames.append(Frame(**places, width=width, seen=min(long_sides)))
+    _erase(traced, rules, targets, widths)
+    for field, frame in enumerate(frames):
+        if frame is not expected[field]:
+            _erase_corners(cleaned[field], frame)
+    return list(zip(cleaned, frames, strict=True))
 
-    def place(side: str, otherwise: float) -> float:
-        trace = traces[side]
-        if trace is None:
-            return otherwise
-        return _median(trace.middle) + (strips[side].start if side in strips else 0)
 
-    seen = min(trace.seen if trace else 0.0 for trace in (traces["top"], traces["bottom"]))
-    sides = (place("left", left), place("top", top), place("right", right), place("bottom", bottom))
-    frame = Frame(*sides, width, seen)
-    _erase_corners(cleaned, frame)
-    return cleaned, frame
-
-
-def _strip(ink: NDArray[np.bool_], level: float) -> slice:
+def _strip(ink: Mask, level: float) -> slice:
     """The columns in which an upright rule near column ``level`` and what touches it may stand."""
     first = max(0, round(level) - MARGIN - 3 * SEARCH)
     first -= first % 2  # halves of a pixel are rounded to even: to the same one in the strip as outside
     return slice(first, max(first, min(ink.shape[1], round(level) + MARGIN + 3 * SEARCH + 1)))
 
 
-def remove_rule(
-    ink: NDArray[np.bool_],
-    cleaned: NDArray[np.bool_],
-    level: float,
-    start: float,
-    stop: float,
-    search: int,
-    coverage: float,
-) -> tuple[float, float] | None:
-    """Removes one nearly horizontal rule from ``cleaned`` as ``remove_frame`` does.
+def remove_rules(
+    rules: Sequence[ExpectedRule], targets: Sequence[Mask], search: int, coverage: float
+) -> list[tuple[float, float] | None]:
+    """Removes nearly horizontal rules as ``remove_frames`` does.
 
     Args:
-        ink: bool (H, W), True = ink.
-        cleaned: bool (H, W), changed in place.
-        level: row at which its middle is expected.
-        start, stop: columns from which to which it runs.
-        search: rows that it may lie off.
-        coverage: inked share of three rows together, 0..1, at least, if it is there.
+        rules: where they are expected.
+        targets: bool (H, W) for each rule, like its ink, changed in place.
+        search: rows that a rule may lie off.
+        coverage: inked share of three rows together, 0..1, at least, if a rule is there.
 
     Returns:
-        The row of its middle and its width in pixels; None, and nothing is removed, if it is not there.
+        For each rule the row of its middle and its width in pixels; None, and nothing is removed, if it is
+        not there.
     """
-    trace = _trace(ink, level, start, stop, search, coverage)
-    if trace is None:
-        return None
-    _erase(ink, cleaned, trace, trace.width)
-    return _median(trace.middle), trace.width
+    removed: list[tuple[float, float] | None] = [None] * len(rules)
+    traced = trace_rules(rules, search, coverage)
+    if traced is not None:
+        _erase(traced, rules, targets, traced.widths)
+        found = zip(traced.which.tolist(), traced.levels.tolist(), traced.widths.tolist(), strict=True)
+        for place, level, width in found:
+            removed[place] = level, width
+    return removed
 
 
-@dataclass(frozen=True, slots=True)
-class _Trace:
-    """A rule followed from column ``start``: the row of its middle at each of n columns, and its width.
-
-    ``band``, bool (2 * MARGIN + 1, n), is the ink around it, straightened: its middle is row ``MARGIN``.
-    ``seen`` is the share of the columns with ink there.
-    """
-
-    start: int
-    middle: NDArray[np.float64]
-    width: float
-    band: NDArray[np.bool_]
-    seen: float
-
-
-def _trace(
-    ink: NDArray[np.bool_],
-    level: float,
-    start: float,
-    stop: float,
-    search: int = SEARCH,
-    coverage: float = MIN_COVERAGE,
-) -> _Trace | None:
-    """Follows a nearly horizontal rule near row ``level`` from column ``start`` to ``stop``."""
-    height, width = ink.shape
-    first, last = max(0, round(start) - 3), min(width, round(stop) + 4)
-    top, bottom = max(0, round(level) - search), min(height, round(level) + search + 1)
-    if last - first < 8 or bottom - top < 3:
-        return None
-    band = ink[top:bottom, first:last]
-    edges = np.arange(0, last - first, BLOCK)
-    if len(edges) > 1 and last - first - edges[-1] < BLOCK // 2:
-        edges = edges[:-1]
-    sizes = np.diff(np.append(edges, last - first))
-    counts = np.add.reduceat(band.view(np.uint8), edges, axis=1, dtype=np.uint8).astype(np.intp)
-    share = counts / sizes
-    of_three = counts.copy()
-    of_three[1:] += counts[:-1]
-    of_three[:-1] += counts[1:]
-    # Of two rules close to each other, as between two boxes, the one nearer to its place.
-    smooth = of_three * (1 - STRAY * np.abs(np.arange(top, bottom) - level))[:, None]
-    peak = smooth.max(axis=0) / (3 * sizes)
-    if (peak * sizes).sum() / sizes.sum() < coverage:
-        return None
-    # The middle of each block is the centre of the rows that are nearly as full as the fullest.
-    rows = np.arange(top, bottom, dtype=np.float64)[:, None]
-    nearest = np.abs(rows - rows[np.argmax(smooth, axis=0), 0]) <= 5
-    weight = np.where(nearest & (share >= 0.6 * peak), share, 0) + 1e-9
-    middle = (weight * rows).sum(axis=0) / weight.sum(axis=0)
-    centers = first + edges + sizes / 2
-    line = _robust_line(centers, middle, peak * sizes)
-    middle = np.where(np.abs(middle - line) <= 3, middle, line)
-    columns = np.arange(first, last)
-    traced = np.interp(columns, centers, middle) if len(centers) > 1 else np.full(len(columns), middle[0])
-    straight = _straightened(ink, first, traced)
-    up, down = _extents(straight)
-    thickness = (up + down + 1)[(up + down) > 0]
-    width_here = _median(thickness) if len(thickness) else NOMINAL_WIDTH
-    seen = float(straight[MARGIN - 1 : MARGIN + 2].any(axis=0).mean())
-    return _Trace(first, traced, min(max(width_here, 1.0), 3 * NOMINAL_WIDTH), straight, seen)
-
-
-def _median(values: NDArray[np.floating] | NDArray[np.integer]) -> float:
-    """What ``np.median`` returns, in a fifth of its time for so few."""
-    ordered, middle = np.sort(values), len(values) // 2
-    return float((float(ordered[middle]) + float(ordered[-middle - 1])) / 2)
-
-
-def _robust_line(
-    x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Values at x of a straight line through the points, with far ones losing their weight."""
-    if len(x) < 3:
-        return np.full(len(x), np.average(y, weights=weight + 1e-9))
-    fitted = np.full(len(x), np.median(y))
-    for _ in range(4):
-        trust = weight / (1 + (y - fitted) ** 2) + 1e-9
-        trust /= trust.sum()
-        from_middle, level = x - trust @ x, trust @ y
-        slope = (trust * from_middle) @ (y - level) / (trust @ from_middle**2)
-        fitted = level + slope * from_middle
-    return fitted
-
-
-def _straightened(ink: NDArray[np.bool_], start: int, middle: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The ink around a traced rule with its middle in row ``MARGIN``; beyond the raster is paper."""
-    band = np.zeros((2 * MARGIN + 1, len(middle)), np.bool_)
-    for first, last, row in _level_stretches(middle):
-        top, bottom = max(0, row - MARGIN), min(len(ink), row + MARGIN + 1)
-        if top < bottom:
-            at = top - row + MARGIN
-            band[at : at + bottom - top, first:last] = ink[top:bottom, start + first : start + last]
-    return band
-
-
-def _level_stretches(middle: NDArray[np.float64]) -> Iterator[tuple[int, int, int]]:
-    """Yields first and past-last column of each stretch on which a rule keeps to one row, and that row."""
-    rows = np.rint(middle).astype(np.intp)
-    steps = np.flatnonzero(rows[1:] != rows[:-1]) + 1
-    firsts = [0, *steps.tolist()]
-    yield from zip(firsts, [*firsts[1:], len(rows)], rows[firsts].tolist(), strict=True)
-
-
-def _extents(band: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """How far the ink at a rule's middle reaches up and down in each column of its band, 0..REACH pixels."""
-
-    both = np.empty((REACH + 1, 2, band.shape[1]), np.uint8)
-    both[:, 0], both[:, 1] = band[MARGIN - REACH : MARGIN + 1][::-1], band[MARGIN : MARGIN + REACH + 1]
-    reached = both[0].copy()
-    extents = np.zeros(reached.shape, np.uint8)
-    for row in both[1:]:
-        reached &= row
-        extents += reached
-    return extents[0], extents[1]
-
-
-def _erase(ink: NDArray[np.bool_], cleaned: NDArray[np.bool_], trace: _Trace, width: float) -> None:
-    """Erases a traced rule from ``cleaned``, but for the strokes of ``ink`` that touch or cross it.
+def _erase(
+    traced: TracedRules, rules: Sequence[ExpectedRule], targets: Sequence[Mask], widths: Floats
+) -> None:
+    """Erases traced rules from their targets, but for the strokes of their ink that touch or cross them.
 
     A stroke that touches from one side keeps its end up to the middle of the rule, a crossing one is kept
     whole and joined where it dropped out.
     """
-    half = (width - 1) / 2
-    band = _without_other_rules(trace.band, half)
-    up, down = _extents(band)
+    halves = (widths - 1) / 2
+    half = np.append(halves, 0.0)[traced.rule_of]
+    band = _without_other_rules(traced, halves)
+    up, down = extents(band)
     # Scanners drop pixels where a stroke crosses a rule.
     kernel = np.ones((DROPOUT + 1, 1), np.uint8)
     closed = cv2.morphologyEx(band.view(np.uint8), cv2.MORPH_CLOSE, kernel).view(np.bool_)
-    closed_up, closed_down = _extents(closed)
+    closed_up, closed_down = extents(closed)
     out = half + SLACK
     touched = np.stack([up > out, down > out, (closed_up > out) & (closed_down > out)])
     above, below, crossing = _without_spurs(touched)
-    above_ends = above | _bridges(ink, trace, above, -1, half)
-    below_ends = below | _bridges(ink, trace, below, 1, half)
-    reach = int(np.ceil(half + DROPOUT))
-    steps = np.arange(-reach, reach + 1)[:, None]
-    stroke = crossing | (above_ends & (steps <= 0)) | (below_ends & (steps >= 0))
-    kept = stroke | (np.abs(steps) > np.ceil(half + SLACK))
-    joined = crossing & closed[MARGIN - reach : MARGIN + reach + 1]
-    for first, last, row in _level_stretches(trace.middle):
-        top, bottom = max(0, row - reach), min(len(ink), row + reach + 1)
+    above_ends = above | _bridges(traced, rules, above, -1, halves)
+    below_ends = below | _bridges(traced, rules, below, 1, halves)
+    reaches = np.ceil(halves + DROPOUT).astype(np.intp)
+    reach = int(reaches.max())
+    steps = np.arange(-reach, reach + 1, dtype=np.int8)[:, None]
+    far = np.abs(steps)
+    kept = far > np.ceil(half + SLACK).astype(np.int8)
+    kept |= crossing
+    kept[: reach + 1] |= above_ends
+    kept[reach:] |= below_ends
+    joined = closed[MARGIN - reach : MARGIN + reach + 1] & crossing
+    joined &= far <= np.append(reaches, 0).astype(np.int8)[traced.rule_of]
+    places = traced.which.tolist()
+    shifts, owns = traced.shifts.tolist(), reaches.tolist()
+    for stretch in traced.stretches:
+        target, shift, own = targets[places[stretch.rule]], shifts[stretch.rule], owns[stretch.rule]
+        row = stretch.row
+        top, bottom = max(0, row - own), min(len(target), row + own + 1)
         if top < bottom:
-            part = slice(top - row + reach, bottom - row + reach), slice(first, last)
-            place = cleaned[top:bottom, trace.start + first : trace.start + last]
+            part = slice(top - row + reach, bottom - row + reach), slice(stretch.first, stretch.stop)
+            place = target[top:bottom, stretch.first + shift : stretch.stop + shift]
             place &= kept[part]
             place |= joined[part]
 
 
-def _without_other_rules(band: NDArray[np.bool_], half: float) -> NDArray[np.bool_]:
-    """The band of a rule without another box's rule beside it, to which strokes would seem to go on."""
-    if band.shape[1] < 2 * LONG_RUN:
-        return band
-    joined = cv2.morphologyEx(band.view(np.uint8), cv2.MORPH_CLOSE, np.ones((1, DROPOUT + 1), np.uint8))
-    runs = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, LONG_RUN), np.uint8))
-    reach = int(np.ceil(half + SLACK))
-    runs[MARGIN - reach : MARGIN + reach + 1] = 0
-    if not runs.any():
-        return band
-    return band & (cv2.dilate(runs, np.ones((3, 1), np.uint8)) == 0)
+def _without_other_rules(traced: TracedRules, halves: Floats) -> Mask:
+    """The band without other boxes' rules beside those traced, to which strokes would seem to go on."""
+    joined = cv2.morphologyEx(
+        traced.band.view(np.uint8), cv2.MORPH_CLOSE, np.ones((1, DROPOUT + 1), np.uint8)
+    )
+    # A run of that length fills some bytes of eight columns; nearly always only the rule itself does.
+    full = np.packbits(joined, axis=1) == 255
+    for step in (1, 2, 4):
+        full[:, :-step] &= full[:, step:]
+    long = LONG_RUN // 8 - 1
+    assert long >= 8
+    reaches = np.ceil(halves + SLACK).astype(np.intp).tolist()
+    band = traced.band
+    for begin, end, reach in zip(traced.begins.tolist(), traced.ends.tolist(), reaches, strict=True):
+        if end - begin < 2 * LONG_RUN:
+            continue
+        beside = full[:, begin // 8 : end // 8 + 1].any(axis=1)
+        beside[MARGIN - reach : MARGIN + reach + 1] = False
+        if beside.any():
+            runs = cv2.morphologyEx(
+                np.ascontiguousarray(joined[:, begin:end]), cv2.MORPH_OPEN, np.ones((1, LONG_RUN), np.uint8)
+            )
+            runs[MARGIN - reach : MARGIN + reach + 1] = 0
+            if runs.any():
+                band = band.copy() if band is traced.band else band
+                band[:, begin:end] &= cv2.dilate(runs, np.ones((3, 1), np.uint8)) == 0
+    return band
 
 
-def _without_spurs(touched: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _without_spurs(touched: Mask) -> Mask:
     """Clears, in each row, runs of fewer than ``SPUR`` columns: the ragged edge of a rule, not a stroke."""
     kernel = np.ones((1, SPUR), np.uint8)
     return cv2.morphologyEx(touched.view(np.uint8), cv2.MORPH_OPEN, kernel).view(np.bool_)
 
 
 def _bridges(
-    ink: NDArray[np.bool_], trace: _Trace, touched: NDArray[np.bool_], direction: int, half: float
-) -> NDArray[np.bool_]:
+    traced: TracedRules, rules: Sequence[ExpectedRule], touched: Mask, direction: int, halves: Floats
+) -> Mask:
     """Columns between two strokes that run together inside the rule, like the bottom of a u written on it.
 
     ``direction`` is -1 for strokes that come from above, 1 from below. Two neighbouring contacts are joined
     if they are at most ``MAX_BRIDGE`` apart and both lean towards each other.
     """
     joined = np.zeros_like(touched)
-    steps = np.flatnonzero(np.diff(np.concatenate([[0], touched.astype(np.int8), [0]])))
-    starts, stops = steps[::2], steps[1::2]
-    for left_stop, right_start in zip(stops[:-1], starts[1:], strict=True):
-        if right_start - left_stop > MAX_BRIDGE:
-            continue
-        near = round(half + SLACK + 1)
-        gaps = []
-        for distance in (near, near + LEAN_OVER):
-            row = round(trace.middle[left_stop]) + direction * distance
-            if not 0 <= row < ink.shape[0]:
-                break
-            first = trace.start + left_stop - 1 - SPUR
-            line = ink[row, max(0, first - LEAN_OVER) : trace.start + right_start + SPUR + LEAN_OVER]
-            center = trace.start + (left_stop + right_start) // 2 - max(0, first - LEAN_OVER)
-            left, right = np.flatnonzero(line[:center]), np.flatnonzero(line[center:])
-            if len(left) == 0 or len(right) == 0:
-                break
-            gaps.append((center - left[-1], right[0]))
-        if len(gaps) == 2 and all(far - close >= 1 for close, far in zip(*gaps, strict=True)):
+    changes = np.flatnonzero(touched[1:] != touched[:-1]) + 1
+    bounds = np.concatenate([[0], changes]) if touched[0] else changes
+    bounds = np.append(bounds, len(touched)) if len(bounds) % 2 else bounds
+    lefts, rights = bounds[1:-1:2], bounds[2::2]
+    near = (rights - lefts <= MAX_BRIDGE) & (traced.rule_of[lefts - 1] == traced.rule_of[rights])
+    for left_stop, right_start in zip(lefts[near].tolist(), rights[near].tolist(), strict=True):
+        rule = int(traced.rule_of[right_start])
+        ink, shift = rules[int(traced.which[rule])].ink, int(traced.shifts[rule])
+        level = round(float(traced.middle[left_stop]))
+        distance = round(float(halves[rule]) + SLACK + 1)
+        rows = [level + direction * (distance + further) for further in (0, LEAN_OVER)]
+        if _lean_together(ink, rows, left_stop + shift, right_start + shift):
             joined[left_stop:right_start] = True
     return joined
 
 
-def _erase_corners(cleaned: NDArray[np.bool_], frame: Frame) -> None:
+def _lean_together(ink: Mask, rows: Sequence[int], left_stop: int, right_start: int) -> bool:
+    """Whether two strokes are farther from each other in the second of two rows than in the first."""
+    gaps = []
+    for row in rows:
+        if not 0 <= row < ink.shape[0]:
+            return False
+        first = max(0, left_stop - 1 - SPUR - LEAN_OVER)
+        line = ink[row, first : right_start + SPUR + LEAN_OVER]
+        center = (left_stop + right_start) // 2 - first
+        left, right = np.flatnonzero(line[:center]), np.flatnonzero(line[center:])
+        if len(left) == 0 or len(right) == 0:
+            return False
+        gaps.append((center - left[-1], right[0]))
+    return all(far - close >= 1 for close, far in zip(*gaps, strict=True))
+
+
+def _erase_corners(cleaned: Mask, frame: Frame) -> None:
     """Clears the four corners, where each side looks like a stroke crossing the other."""
     reach = round(frame.width / 2 + SLACK)
     height, width = cleaned.shape

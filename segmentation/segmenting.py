@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from segmentation.blanks import MIN_WRITING, largest_stroke
 from segmentation.combs import comb_line
-from segmentation.fields import FieldInk, cut_field, surroundings
+from segmentation.fields import FieldInk, cut_field, cut_fields, surroundings
 from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, cut_pieces, make_candidates, page_boxes
 from segmentation.illumination import even_light
 from segmentation.local_fit import refine_field
@@ -43,9 +43,10 @@ def segment_page(
     registered = time.perf_counter()
     threshold = ink_threshold(gray)
     regions = surroundings(template)
+    inks = cut_fields(gray, threshold, registration, template.fields, regions, template.dpi)
     places = [
-        _place_field(gray, threshold, registration, spec, regions[spec.name], template.dpi)
-        for spec in template.fields
+        _place_field(gray, threshold, registration, spec, regions[spec.name], template.dpi, ink)
+        for spec, ink in zip(template.fields, inks, strict=True)
     ]
     cleaned = time.perf_counter()
     fields = [_field(spec, ink, place) for spec, (ink, place) in zip(template.fields, places, strict=True)]
@@ -68,9 +69,9 @@ def _place_field(
     spec: FieldSpec,
     region: Box,
     dpi: float,
+    ink: FieldInk,
 ) -> tuple[FieldInk, Registration]:
     """A field's ink, and where it lies: as the page does, unless its own frame is seen better nearby."""
-    ink = cut_field(gray, threshold, registration, spec, region, dpi)
     if ink.frame_seen < SEEN:
         own = refine_field(gray, registration, spec, dpi)
         if own is not None:
