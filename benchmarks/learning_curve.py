@@ -1,11 +1,12 @@
 """How fast a model learns a new hand from corrections, and what it costs elsewhere.
 
 ``python benchmarks/learning_curve.py --data DATA --json curve.json --figure docs/learning-curve.png`` plays
-two hands that the shipped model reads badly: the scans of CHoiCe, of which it has never seen any, and the five
-writers read worst among the 40 of UNIPEN that it was not trained on. Part of each is kept to measure on. Of the
-rest, 50, 200 and 1,000 characters drawn by chance are given as corrected fields give them, those that were
-read right among those that were not; the model learns them as ``formscribe train`` does. The last column of the
-table has the same 1,000 with ``--rehearse`` of MNIST and UNIPEN.
+two hands that the shipped model reads badly: the scans of CHoiCe, of which it has never seen any, and the
+five writers read worst among the 40 of UNIPEN that it was not trained on. Part of each is kept to measure on.
+
+Of the rest, 50, 200 and 1,000 characters drawn by chance are given as corrected fields give them, those that
+were read right among those that were not; the model learns them as ``formscribe train`` does. The last column
+of the table has the same 1,000 with ``--rehearse`` of MNIST and UNIPEN.
 """
 
 import argparse
@@ -206,7 +207,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 entry = results.setdefault(
                     hand_name, {"pool": len(hand.pool), "before": measure(hand, base), "runs": []}
                 )
-                for count, rehearse in [*((count, []) for count in COUNTS), (COUNTS[-1], sets)]:
+                rehearsed = [(COUNTS[-1], sets)] if draw_number == 1 else []
+                for count, rehearse in [*((count, []) for count in COUNTS), *rehearsed]:
                     known = {(run["count"], run["seed"], len(run["rehearsed"])) for run in entry["runs"]}
                     if (count, draw_number, len(rehearse) + 1) in known:
                         continue

@@ -17,13 +17,14 @@ from model.augmentation import Augmenter
 from model.classifier import SHIPPED, ClassifierError, read_model
 from model.datasets import LabelledCrops, available_splits, open_dataset
 from model.finetuning import Lesson, TuningOptions, finetune
+from model.restoring import read_layers
 from model.training import TrainingError, load_network
 from segmentation.normalization import normalize_glyph
 
 Images = NDArray[np.uint8]
 
 RENDERED = 8000  # anchors drawn with the fonts that ship; each is shown as it is and bent
-REHEARSED = 6000  # anchors at most of each data set of --rehearse
+REHEARSED = 4000  # anchors at most of each data set of --rehearse
 BENT = 0.25
 # Anchors are bent far beyond what hands do: the network is to stay as it is for writing of every kind.
 STRENGTH = 1.8
@@ -116,13 +117,14 @@ def open_parent(path: Path | None) -> Parent:
             model = read_model(path)
         else:
             return Parent.of_network(load_network(path), path)
+        read_layers(model.content, model.name)  # before work is spent on anything else
     except ClassifierError as error:
         raise TrainingError(f"--from-model: {error}") from None
     return Parent(model.name, model.content, model.card)
 
 
 def collect_anchors(args: argparse.Namespace, seed: int) -> Anchors:
-    """Rendered crops, and up to 6,000 of each data set to rehearse.
+    """Rendered crops, and up to 4,000 of each data set to rehearse.
 
     Raises:
         DatasetError: a data set cannot be used.

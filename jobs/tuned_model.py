@@ -48,7 +48,8 @@ class Parent:
         """Its network, to be trained; see ``model.restoring``."""
         from model.restoring import restore_content
 
-        return restore_content(self.content, self.name)
+        # Without dropout: its noise moved the readings of other hands more than fifty corrections did.
+        return restore_content(self.content, self.name, dropout=0.0)
 
 
 def write_tuned(network: Any, parent: Parent, held: Corrections, out: Path, about: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ class TuningOptions:
         softness: temperature at which the answers to anchors are compared; above 1 the classes that come
             second and third count too (Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network",
             2015).
-        seed: of the order and of dropout.
+        seed: of the order.
     """
 
     epochs: int = 6
