@@ -19,6 +19,9 @@ from segmentation.page import GlyphLine
 from segmentation.templates import Box
 
 MIN_CUT_WIDTH = 0.30  # of a component worth cutting, in heights of the writing area
+# Two parts as large as this, in usual heights of the row's pieces, with as much white between them, are two
+# characters; unless they are narrow enough together for a broken one.
+BODY_GAP, BODY_HEIGHT, BODY_WIDTH, BODIES_WIDTH = 0.05, 0.65, 0.3, 1.2
 MAX_COMPONENTS = 600  # in one row, the largest ones: their pieces are numbered in 16 bits
 
 
@@ -160,17 +163,7 @@ def make_candidates(
         limits: how much one character may cover.
         cells: int16 (P,) the cell of a comb in which each piece stands, if it is one.
     """
-    edges = [(x, y, x + width, y + height) for x, y, width, height in pieces.boxes.tolist()]
-    spans, rectangles = [], []
-    for start in range(len(edges)):
-        left, top, right, bottom = edges[start]
-        for stop in range(start + 1, min(start + limits.pieces, len(edges)) + 1):
-            x0, y0, x1, y1 = edges[stop - 1]
-            left, top, right, bottom = min(left, x0), min(top, y0), max(right, x1), max(bottom, y1)
-            if stop > start + 1 and right - left > limits.width * area.height:
-                break
-            spans.append((start, stop))
-            rectangles.append((left, top, right - left, bottom - top))
+    spans, rectangles = _runs(pieces, limits, limits.width * area.height)
     masks = (
         cv2.inRange(pieces.labels[y : y + height, x : x + width], start + 1, stop)
         for (start, stop), (x, y, width, height) in zip(spans, rectangles, strict=True)
@@ -188,6 +181,49 @@ def make_candidates(
         piece_ink=(pieces.areas / area.height**2).astype(np.float32),
         cells=np.zeros(0, np.int16) if cells is None else cells,
     )
+
+
+def _runs(
+    pieces: Pieces, limits: CandidateLimits, widest: float
+) -> tuple[list[tuple[int, int]], list[tuple[int, int, int, int]]]:
+    """The runs of pieces that may be one character: first and past-last piece, and x, y, width, height.
+
+    A run ends before it is wider than ``widest``, and before it holds two bodies: parts with white between
+    them of which each is as large as a character. A third of all runs would be such neighbours.
+    """
+    usual = _usual_height(pieces)
+    white, high, wide, narrow = (usual * v for v in (BODY_GAP, BODY_HEIGHT, BODY_WIDTH, BODIES_WIDTH))
+    edges = [(x, y, x + width, y + height) for x, y, width, height in pieces.boxes.tolist()]
+    spans, rectangles = [], []
+    for start in range(len(edges)):
+        left, top, right, bottom = edges[start]
+        part_left, part_top, part_bottom, bodies = left, top, bottom, 0
+        for stop in range(start + 1, min(start + limits.pieces, len(edges)) + 1):
+            x0, y0, x1, y1 = edges[stop - 1]
+            if x0 - right > white:
+                bodies += part_bottom - part_top >= high and right - part_left >= wide
+                part_left, part_top, part_bottom = x0, y0, y1
+            else:
+                part_left, part_top = min(part_left, x0), min(part_top, y0)
+                part_bottom = max(part_bottom, y1)
+            left, top, right, bottom = min(left, x0), min(top, y0), max(right, x1), max(bottom, y1)
+            body = part_bottom - part_top >= high and right - part_left >= wide
+            across = right - left
+            if stop > start + 1 and (across > widest or (bodies + body > 1 and across > narrow)):
+                break
+            spans.append((start, stop))
+            rectangles.append((left, top, right - left, bottom - top))
+    return spans, rectangles
+
+
+def _usual_height(pieces: Pieces) -> float:
+    """Height of the piece in which the middle pixel of all ink lies, when they are sorted by height."""
+    if not len(pieces.areas):
+        return 0.0
+    heights = pieces.boxes[:, 3]
+    order = np.argsort(heights)
+    cumulative = np.cumsum(pieces.areas[order])
+    return float(heights[order[np.searchsorted(cumulative, cumulative[-1] / 2)]])
 
 
 def page_boxes(boxes: NDArray[np.float32], to_page: NDArray[np.float64]) -> NDArray[np.float32]:

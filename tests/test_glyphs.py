@@ -202,6 +202,35 @@ def test_candidates_are_all_runs_of_neighbouring_pieces_up_to_a_width():
     assert len(line.starts) == len(spans)
 
 
+def widest(image):
+    """Width of the widest candidate in pixels."""
+    _, line = line_of(image)
+    return round(float((line.bounds[:, 2] - line.bounds[:, 0]).max() * HEIGHT))
+
+
+@pytest.mark.parametrize(("apart", "together"), [(1, True), (12, False)])
+def test_two_bodies_with_white_between_are_no_candidate(apart, together):
+    image = row()
+    for left in (40, 95 + apart):
+        image[25:95, left : left + 55] = 1
+        image[32:88, left + 7 : left + 48] = 0
+    assert widest(image) == (110 + apart if together else 55)
+
+
+def test_the_halves_of_a_broken_character_are_one_candidate():
+    image = row()
+    cv2.ellipse(image, (70, 60), (27, 34), 0, 0, 360, 1, 7)
+    image[:, 67:74] = 0
+    assert widest(image) == 63
+
+
+def test_a_flat_part_beside_a_body_is_one_candidate_with_it():
+    image = row()
+    image[30:90, 40:47], image[30:37, 40:62], image[84:90, 40:62] = 1, 1, 1
+    image[30:37, 72:130] = 1
+    assert widest(image) == 90
+
+
 def test_a_piece_wider_than_a_character_is_still_a_candidate():
     image = row()
     image[55:60, 10:480] = 1
