@@ -128,6 +128,8 @@ def page_dpi(page: Page, wanted: float | None) -> float:
 
 def _check(args: argparse.Namespace) -> int:
     try:
+        if not Path(args.template).is_file():
+            raise FileNotFoundError(0, "it is no file")
         data = Path(args.template).read_bytes()
     except OSError as error:
         raise CommandError(

@@ -1,6 +1,5 @@
 """Everything that is wrong with a template file, not only the first thing."""
 
-import tomllib
 from collections.abc import Iterator
 from copy import deepcopy
 from itertools import combinations
@@ -9,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from segmentation.registration import FRAME_INSET, SHORTEST_RULE, WORK_DPI, template_rules
-from segmentation.templates import FieldSpec, FormTemplate, TemplateError, parse_template, read_tree
+from segmentation.templates import (
+    FieldSpec,
+    FormTemplate,
+    TemplateError,
+    parse_template,
+    parse_toml,
+    read_tree,
+)
 
 MIN_LANDMARKS = 8  # printed lines by which a form can be told from other boxes: two boxes, or a comb of five
 MIN_CELL = 0.1  # inches, of a cell of a comb between the middles of its lines
@@ -33,9 +39,9 @@ def check_template(data: bytes, file: str) -> tuple[FormTemplate | None, list[Te
         be usable and still have problems that make it read badly.
     """
     try:
-        tree = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return None, _first_problem(data, file)
+        tree = parse_toml(data, file)
+    except TemplateError as error:
+        return None, [error]
     problems: list[TemplateError] = []
     repaired = _repaired_form(tree, file, problems)
     if repaired is None:
@@ -101,14 +107,6 @@ def _landmark_problems(template: FormTemplate, file: str) -> Iterator[TemplateEr
             f"{MIN_LANDMARKS} of them, 2 in each direction",
             "Add the other printed boxes of the form as fields.",
         )
-
-
-def _first_problem(data: bytes, file: str) -> list[TemplateError]:
-    try:
-        parse_template(data, file)
-    except TemplateError as error:
-        return [error]
-    return []
 
 
 def _read(tree: dict[str, Any], file: str) -> FormTemplate | TemplateError:

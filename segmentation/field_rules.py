@@ -14,6 +14,7 @@ from segmentation.patterns import READABLE, Pattern, PatternError, compile_patte
 RULE_KEYS = frozenset({"pattern", "lexicon", "check_digit", "permutation"})
 CHECK_DIGITS = {"luhn": ("digits",), "mod11": ("digits", "alphanumeric")}
 MAX_VALUES = 200_000
+MAX_LEXICON_BYTES = 20_000_000
 CHARSET_CHARACTERS = {
     "digits": READABLE[:10],
     "upper": READABLE[10:36],
@@ -152,7 +153,12 @@ class RuleReader:
             )
         path = self._folder / value
         try:
-            data = path.read_bytes()
+            if path.exists() and not path.is_file():
+                raise self._fail(key, f"{path} is no file", "Name a file with one value a line.")
+            with path.open("rb") as stream:
+                data = stream.read(MAX_LEXICON_BYTES + 1)
+            if len(data) > MAX_LEXICON_BYTES:
+                raise self._fail(key, f"{path} has more than {MAX_LEXICON_BYTES:,} bytes", "Shorten it.")
             lines = data.decode("utf-8-sig").splitlines()
         except OSError as error:
             raise self._fail(
@@ -183,7 +189,7 @@ class RuleReader:
 
     def _check_digit(self) -> str:
         value, key = self._entry["check_digit"], f"{self._key} check_digit"
-        if value not in CHECK_DIGITS:
+        if not isinstance(value, str) or value not in CHECK_DIGITS:
             raise self._fail(key, f"{value!r} is unknown", f"Write one of: {', '.join(CHECK_DIGITS)}.")
         if self._charset not in CHECK_DIGITS[value]:
             raise self._fail(

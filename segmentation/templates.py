@@ -6,11 +6,11 @@ package; any other form is another file. No code knows a particular form.
 
 import hashlib
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from itertools import pairwise
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from segmentation.field_rules import RULE_KEYS, RuleReader
 
 LAYOUTS = ("line", "paragraph", "comb", "mark")
 MAX_CELLS = 500
+MAX_DEPTH = 20  # of tables and lists in each other; a template needs 4
+MAX_SIDE = 65_535  # of a page, in pixels
 MIN_FRAMED = 1 / 20  # inches, the shorter side of a box that has an inside
 CHARSETS = ("digits", "upper", "lower", "letters", "alphanumeric", "text")
 
@@ -42,7 +44,7 @@ class TemplateError(ValueError):
 
     def __init__(self, file: str, key: str, problem: str, remedy: str) -> None:
         """Joins the four parts into one line that can be shown to a user."""
-        super().__init__(f"{file}: {key}: {problem}. {remedy}")
+        super().__init__(f"{file}: {_short(key)}: {_short(problem)}. {remedy}")
         self.file, self.key = file, key
 
 
@@ -175,11 +177,35 @@ def parse_template(data: bytes, file: str) -> FormTemplate:
     Raises:
         TemplateError: see ``load_template``.
     """
+    return read_tree(parse_toml(data, file), file, data)
+
+
+def parse_toml(data: bytes, file: str) -> dict[str, Any]:
+    """What a TOML file says; ``file`` is named in errors.
+
+    Raises:
+        TemplateError: it is none.
+    """
     try:
         tree = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        if _depth(tree) <= MAX_DEPTH:
+            return tree
+    except RecursionError:
+        pass
+    except ValueError as error:  # tomllib's own, no UTF-8, and numbers of thousands of digits
         raise TemplateError(file, "file", f"is not valid TOML ({error})", "Correct the line named.") from None
-    return read_tree(tree, file, data)
+    raise TemplateError(file, "file", "its brackets or names are nested too deeply", "Correct it.")
+
+
+def _depth(tree: object) -> int:
+    """How deeply tables and lists lie within each other."""
+    depth = 0
+    level: list[Any] = [tree]
+    while level:
+        depth += 1
+        inside = [list(one.values()) if isinstance(one, dict) else one for one in level]
+        level = [value for values in inside for value in values if isinstance(value, (dict, list))]
+    return depth
 
 
 def read_tree(tree: Mapping[str, Any], file: str, data: bytes = b"") -> FormTemplate:
@@ -188,12 +214,24 @@ def read_tree(tree: Mapping[str, Any], file: str, data: bytes = b"") -> FormTemp
     Raises:
         TemplateError: see ``load_template``.
     """
-    return _TemplateReader(file).read(tree, data)
+    try:
+        return _TemplateReader(file).read(tree, data)
+    except TemplateError:
+        raise
+    except (ValueError, OverflowError) as error:  # numbers of thousands of digits, paths with a zero byte
+        problem = f"has a value that cannot be used ({error})"
+        raise TemplateError(file, "file", problem, "Correct it.") from None
+
+
+def _short(text: str, most: int = 300) -> str:
+    """A text on one line, cut where it is longer than anybody reads."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: most + 1])
+    return line if len(text) <= most else f"{line[:most]}..."
 
 
 def _are_increasing(edges: list[Any]) -> bool:
     """Whether these are numbers, each at least 4 above the one before."""
-    if not edges or not all(type(edge) in (int, float) and isfinite(edge) for edge in edges):
+    if not edges or not all(type(edge) in (int, float) and abs(edge) <= MAX_SIDE for edge in edges):
         return False
     return all(after - before >= 4 for before, after in pairwise(edges))
 
@@ -214,7 +252,7 @@ class _TemplateReader:
         if not isinstance(form, dict):
             raise self.fail("[form]", "is missing", "Add name, dpi, width and height of the page.")
         self.only(form, _FORM_KEYS, "form")
-        width, height = (self.number(form, key, "form", 1, 65_535) for key in ("width", "height"))
+        width, height = (self.number(form, key, "form", 1, MAX_SIDE) for key in ("width", "height"))
         entries = tree.get("field")
         if not isinstance(entries, list) or not entries:
             raise self.fail("[[field]]", "the form has no field", "Add one [[field]] table for each field.")
@@ -222,7 +260,7 @@ class _TemplateReader:
         name = self.text(form, "name", "form")
         fields = tuple(self.field(entry, i, width, height, dpi) for i, entry in enumerate(entries))
         names = [spec.name for spec in fields] + sorted({spec.group for spec in fields if spec.group})
-        for twice in (n for n in names if names.count(n) > 1):
+        for twice in (n for n, times in Counter(names).items() if times > 1):
             raise self.fail(
                 f"field {twice!r}", "the name is used twice", "Give each field and group its own name."
             )
