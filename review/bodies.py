@@ -18,7 +18,7 @@ Line = Annotated[str, Field(max_length=1000, pattern=_ONE_LINE)]
 FieldId = Annotated[str, Field(max_length=1000, pattern=FIELD_ID)]
 CharacterId = Annotated[str, Field(max_length=1000, pattern=CHARACTER_ID)]
 # JSON does not tell 2.0 from 2.
-Whole = Annotated[int, BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)]
+Whole = BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
 Label = Annotated[str, Field(min_length=1, max_length=8, pattern=_ONE_LINE), Composed]
 
 
@@ -32,7 +32,7 @@ class LeaseBody(Body):
     """Asks for fields to look at."""
 
     verifier: Name
-    count: Annotated[Whole, Field(ge=0, le=50)] = 10
+    count: Annotated[int, Field(ge=0, le=50), Whole] = 10
     kind: Line | None = None
     held: list[FieldId] = Field(default_factory=list, max_length=200)
 

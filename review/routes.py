@@ -234,11 +234,11 @@ def predict(
 def read_page(
     desk: AskedDesk,
     file: Annotated[UploadFile, File(description="a scan: PNG, JPEG, TIFF, PDF or IHEAD")],
-    template: Annotated[str, Form(max_length=200)],
-    page: Annotated[int | None, Form(ge=1, le=1_000_000)] = None,
+    template: Annotated[str, Form(min_length=1, max_length=200)],
+    page: Annotated[int, Form(ge=0, le=1_000_000, description="from 1; 0 is all")] = 0,
 ) -> Row:
     """Reads the pages of a file as a form, or one of them; what cannot be read is among the failures."""
-    pages, failures = desk.uploads.read(file.file.read(), template, page)
+    pages, failures = desk.uploads.read(file.file.read(), template, page or None)
     told = [{"page": f.page, "code": f.code, "message": f.message} for f in failures]
     return {"pages": [_read_page(rows) for rows in pages], "failures": told}
 

@@ -286,7 +286,7 @@ def test_pages_that_cannot_be_read_are_told(client):
     assert failure["code"] == "page_out_of_range"
     problem = check_problem(read(blank, template="../etc/passwd"), 422, "unknown_template")
     assert "hsf" in problem["detail"]
-    check_problem(read(blank, page="0"), 422, "invalid_request")
+    check_problem(read(blank, page="-1"), 422, "invalid_request")
 
 
 def test_pages_and_documentation_need_nothing_from_elsewhere(client):
