@@ -12,7 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, S3Options
 
 from pipeline.matching import is_local
-from pipeline.remote import exists, is_bucket, literal_prefix, reason
+from pipeline.remote import exists, is_bucket, literal_prefix, make_clients_quick, reason
 
 SECONDS = 20
 _EXTRAS = {"gs": ("gcp", "google.cloud.storage"), "s3": ("aws", "boto3")}
@@ -50,6 +50,7 @@ def use_stores(options: PipelineOptions) -> None:
     Google's emulator (``STORAGE_EMULATOR_HOST``) and ``--no_auth`` need no credentials: none are looked for.
     """
     FileSystems.set_options(options)
+    make_clients_quick()
     if _needs_no_credentials(options):
         from apache_beam.internal.gcp import auth
 

@@ -7,6 +7,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline.options import JobOptions
 from pipeline.progress import ProgressWriter
 from pipeline.records import Failure
+from pipeline.remote import make_clients_quick
 
 FAILED = "failed"
 SEEN = "seen"  # one ``Seen`` for each file
@@ -28,6 +29,8 @@ class StageFn(beam.DoFn):  # type: ignore[misc]
     def setup(self) -> None:
         """Opens the progress file, if there is one on this machine."""
         _one_thread()
+        if any(place.startswith("s3://") for place in (*self.options.inputs, self.options.output)):
+            make_clients_quick()
         self.progress = ProgressWriter(self.options.progress_file)
 
     def failed(self, failure: Failure) -> TaggedOutput:

@@ -274,7 +274,8 @@ def functions_of(proto: bytes) -> list[bytes]:
     for transform in graph.components.transforms.values():
         if transform.spec.urn == "beam:transform:pardo:v1":
             payload = beam_runner_api_pb2.ParDoPayload.FromString(transform.spec.payload)
-            found.append(payload.do_fn.payload)
+            if payload.do_fn.payload:  # else one of Beam's own, known by its name
+                found.append(payload.do_fn.payload)
     return found
 
 
