@@ -34,6 +34,7 @@ SAID = [
     {"page": 2, "field": "b", "verdict": "unreadable"},
     {"page": 3, "field": "a", "text": "XV"},
     {"page": 3, "field": "b", "position": 0, "read_label": "0", "verdict": "right"},
+    {"page": 3, "field": "b", "position": 1, "read_label": "1", "verdict": "wrong"},  # said again below
     {"page": 3, "field": "b", "position": 1, "read_label": "1", "verdict": "label", "label": "7"},
     {"page": 3, "field": "b", "position": 2, "read_label": "2", "verdict": "wrong"},
 ]
@@ -75,6 +76,16 @@ def test_a_reading_of_another_run_is_not_labelled_by_position(output):
     write_results(output, [Field(1, "a", "193", some_crops(9, 3))], run="20260202-000000")
     found, _ = labelled_crops(output)
     assert len(found) == 7  # the run that the verifier saw, and no other
+
+
+def test_a_picture_that_two_runs_cut_alike_counts_once_with_the_later_label(output):
+    write_results(output, [Field(1, "a", "123", FIELDS[0].crops)], run="20260202-000000")
+    mark = {"position": 0, "read_label": "1", "verdict": "label", "label": "5", "run": "20260202-000000"}
+    say(output, [{"page": 1, "field": "a"} | mark])
+    found, _ = labelled_crops(output)
+    assert len(found) == 7
+    (same,) = np.flatnonzero((found.crops.images == FIELDS[0].crops[0]).all(axis=(1, 2)))
+    assert CHARACTERS[found.crops.labels[same]] == "5"
 
 
 def test_one_command_writes_a_data_set(output, tmp_path, capsys):
