@@ -139,7 +139,7 @@ def build(
 
 
 def _document(output: str, data: RunData, sections: list[Section]) -> Html:
-    name = Path(output.rstrip("/")).name or output
+    name = Path(output).resolve().name or output
     title = f"Report on {' '.join(name.split())}"
     style = resources.files("jobs").joinpath("report.css").read_text("utf-8")
     newest = when(data.runs[0].get("finished")) if data.runs else "–"

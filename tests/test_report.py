@@ -399,6 +399,12 @@ def test_a_report_is_complete_or_the_old_one_stays(capsys, output, monkeypatch):
     assert (target.parent / "same.html").read_text() == "old"  # it was put in the place of the old one, whole
 
 
+def test_the_folder_gives_the_title_even_if_it_is_this_one(capsys, output, monkeypatch):
+    monkeypatch.chdir(output)
+    assert main(["report", ".", "--out", "../report.html"]) == ExitCode.OK
+    assert "<title>Report on out</title>" in Path("../report.html").read_text("utf-8")
+
+
 def test_a_disk_that_fills_up_is_told(capsys, output, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
