@@ -173,11 +173,16 @@ def open_desk(args: argparse.Namespace) -> "Desk":
     except DatabaseError as error:
         raise CommandError(ExitCode.OUTPUT_NOT_WRITABLE, str(error)) from None
     try:
-        desk.take_in()
+        desk.take_in(_tell)
     except BaseException:
         desk.close()
         raise
     return desk
+
+
+def _tell(count: int) -> None:
+    if count % 10_000 == 0:
+        print(f"desk: {count:,} doubtful fields so far", file=sys.stderr, flush=True)
 
 
 def desk_options(args: argparse.Namespace) -> "DeskOptions":

@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -70,15 +70,15 @@ class Desk:
         self._ahead = ThreadPoolExecutor(2, "pictures")
         self._taking = threading.Lock()
 
-    def take_in(self) -> int:
-        """Takes new runs into the queue; how many doubtful fields they had."""
+    def take_in(self, told: Callable[[int], None] = lambda count: None) -> int:
+        """Takes new runs in; how many doubtful fields they had. ``told`` hears how many so far."""
         with self._taking:
             try:
                 self.readings.refresh()
             except ResultsError as error:  # a run is being deleted, say; what is open stays so
                 _log.warning("%s", error)
                 return 0
-            return take_in(self.database, self.name, self.readings)
+            return take_in(self.database, self.name, self.readings, told)
 
     def close(self) -> None:
         """Ends what works in the background, and the connections."""

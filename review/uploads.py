@@ -4,26 +4,22 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 
-import numpy as np
-
-from model.alphabets import CHARACTERS, NOT_A_CHARACTER
 from model.classifier import Classifier, load_classifier
-from model.evaluation import restrict
 from pipeline.options import JobOptions
+from pipeline.prediction import crop_of, predict
 from pipeline.reading import check_log_probs, decode_pages, read_classified, segment_decoded
 from pipeline.records import ClassifiedPage, DecodedPage, Failure, PageRows
 from pipeline.stages import Stages, real_stages
 from review.problems import ProblemError
 from review.readings import Row
-from segmentation.images import ImageError, ImageLimits, open_document
-from segmentation.normalization import normalize_glyph
-from segmentation.snapshot import find_character
+from segmentation.images import ImageError, ImageLimits
 from segmentation.templates import FormTemplate
 
 MAX_PAGES = 50
 AT_ONCE = 2  # pages that are read at the same time
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 5.0
 
 
 class UploadReader:
@@ -61,18 +57,12 @@ class UploadReader:
         """
         with self._place():
             try:
-                with open_document(data, ImageLimits(max_pixels=self._max_pixels)) as document:
-                    crop = normalize_glyph(find_character(document.read(1).gray))
+                crop = crop_of(data, ImageLimits(max_pixels=self._max_pixels))
             except ImageError as error:
                 raise ProblemError(422, "unreadable_picture", str(error), reason=str(error.code)) from None
-            log_probs = self._classifier().classify(crop[None])
-        if not crop.any():
-            return {"label": "", "confidence": 0.0, "alternatives": [], "not_a_character": 1.0}
-        chosen = np.exp(restrict(log_probs, charset))[0]
-        order = np.argsort(-chosen)[: alternatives + 1]
-        ranked = [{"label": CHARACTERS[i], "confidence": float(chosen[i])} for i in order if chosen[i] > 0]
-        nothing = float(np.exp(log_probs[0, NOT_A_CHARACTER]))
-        return {**ranked[0], "alternatives": ranked[1:], "not_a_character": min(nothing, 1.0)}
+            (found,) = predict(self._classifier(), crop[None], charset, alternatives)
+        others = [{"label": label, "confidence": value} for label, value in found.alternatives]
+        return {**asdict(found), "alternatives": others}
 
     def read(self, data: bytes, template: str, page: int | None) -> tuple[list[PageRows], list[Failure]]:
         """Reads the pages of a file, or one of them, as ``formscribe run`` would.
