@@ -82,6 +82,13 @@ class TestAmazon(RemoteCases):
         flags = [f"--s3_endpoint_url={here.url}", "--s3_region_name=us-east-1"]
         assert self.run(here, *flags, "--s3_access_key_id=key", "--s3_secret_access_key=secret")["forms"] == 3
 
+    def test_clients_share_the_description_of_the_service(self, here):
+        import botocore.session
+
+        self.run(here)
+        loaders = {botocore.session.get_session().get_component("data_loader") for _ in range(2)}
+        assert len(loaders) == 1
+
     def test_a_listing_of_several_pages(self, here):
         for number in range(1005):
             here.put(f"many/{number:04}.png", b"")
