@@ -36,6 +36,7 @@ from pipeline.schemas import REVIEW
 
 DOUBTFUL = 0.9  # characters below are set apart
 LONGEST = 120  # characters of a reading
+CROPS = 30  # characters put side by side; more would be too small to see
 PAIRS = 60  # characters of one beside its truth
 LARGE, LONG = 200, 8  # a picture higher in pixels, or longer for its height, gets the whole width
 OTHERS = 3  # next best readings
@@ -157,7 +158,7 @@ def _run_of(connection: duckdb.DuckDBPyConnection, row: Row) -> str:
 
 
 def _crops(connection: duckdb.DuckDBPyConnection, row: Row) -> list[bytes]:
-    return [bytes(character["crop"]) for character in characters_of(connection, row)]
+    return [bytes(character["crop"]) for character in characters_of(connection, row)[:CROPS]]
 
 
 def _card(row: Row, picture: Picture | None, reading: Html, data: RunData) -> Html:
