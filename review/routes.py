@@ -220,6 +220,16 @@ def _picture(desk: Desk, key: FieldKey, whole_page: bool) -> Response:
     )
 
 
+@router.post("/api/picture", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+def show_picture(
+    desk: AskedDesk,
+    file: Annotated[UploadFile, File(description="a scan: PNG, JPEG, TIFF, PDF or IHEAD")],
+    page: Annotated[int, Form(ge=1, le=1_000_000)] = 1,
+) -> Response:
+    """A page of a file as a picture that browsers can show, its longer side at most 1600 pixels."""
+    return Response(desk.uploads.picture(file.file.read(), page), media_type="image/png")
+
+
 @router.post("/api/predict", response_model=bodies.Prediction)
 def predict(
     desk: AskedDesk,

@@ -22,7 +22,7 @@ from review.problems import ProblemError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 JSON_BYTES = 1_000_000
-UPLOADS = ("/api/predict", "/api/read")
+UPLOADS = ("/api/picture", "/api/predict", "/api/read")
 _OPEN_PATHS = ("/login",)
 _READS = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {

@@ -12,9 +12,10 @@ from pipeline.prediction import crop_of, predict
 from pipeline.reading import check_log_probs, decode_pages, read_classified, segment_decoded
 from pipeline.records import ClassifiedPage, DecodedPage, Failure, PageRows
 from pipeline.stages import Stages, real_stages
+from review.pictures import cut, page_frame
 from review.problems import ProblemError
 from review.readings import Row
-from segmentation.images import ImageError, ImageLimits
+from segmentation.images import ImageError, ImageLimits, open_document
 from segmentation.templates import FormTemplate
 
 MAX_PAGES = 50
@@ -63,6 +64,20 @@ class UploadReader:
             (found,) = predict(self._classifier(), crop[None], charset, alternatives)
         others = [{"label": label, "confidence": value} for label, value in found.alternatives]
         return {**asdict(found), "alternatives": others}
+
+    def picture(self, data: bytes, page: int) -> bytes:
+        """A page of a file as the reader sees it, as PNG, its longer side at most ``pictures.PAGE_SIDE``.
+
+        Raises:
+            ProblemError: 422 it is no picture, or has no such page; 503 too much is going on.
+        """
+        with self._place():
+            try:
+                with open_document(data, ImageLimits(max_pixels=self._max_pixels)) as document:
+                    gray = document.read(page).gray
+            except ImageError as error:
+                raise ProblemError(422, "unreadable_picture", str(error), reason=str(error.code)) from None
+            return cut(gray, page_frame(gray.shape[1], gray.shape[0]))
 
     def read(self, data: bytes, template: str, page: int | None) -> tuple[list[PageRows], list[Failure]]:
         """Reads the pages of a file, or one of them, as ``formscribe run`` would.

@@ -1,6 +1,6 @@
 """Who may ask the desk, what other sites can make a browser do, and what a browser may do with answers."""
 
-from pathlib import Path
+import re
 
 import pytest
 from starlette.testclient import TestClient
@@ -206,11 +206,20 @@ def test_origins(origin, host, same):
     assert same_place(origin, host) is same
 
 
-def test_names_of_sources_are_escaped(tmp_path):
-    folder = tmp_path / '"><script>alert(1)<'
-    desk = open_desk(slips(folder, 1))
-    page = client_of(desk, Access()).get("/docs")
-    assert "<script" not in page.text
-    assert "<script" not in client_of(desk, Access()).get("/").text.replace('<script src="/static', "")
+def test_the_name_of_the_folder_is_escaped(tmp_path):
+    output = slips(tmp_path, 1)
+    hostile = output.rename(tmp_path / '"><script>alert(1)<')
+    desk = open_desk(hostile)
+    client = client_of(desk, Access())
+    for path in ("/", "/grid", "/upload"):
+        page = client.get(path).text
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;alert" in page
     desk.close()
-    assert Path(folder).exists()
+
+
+@pytest.mark.parametrize("path", ["/", "/grid", "/upload", "/docs"])
+def test_pages_have_no_script_or_style_of_their_own(desk, path):
+    page = client_of(desk, Access()).get(path).text
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", page)
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page)
