@@ -76,7 +76,7 @@ class TestAmazon(RemoteCases):
         self.run(here, code=ExitCode.NO_INPUT)
         assert "AWS_ACCESS_KEY_ID" in capsys.readouterr().err
 
-    def test_wrong_credentials_in_flags_are_taken_instead(self, here, monkeypatch):
+    def test_credentials_may_be_flags(self, here, monkeypatch):
         for name in (*KEYS, "AWS_ENDPOINT_URL"):
             monkeypatch.delenv(name)
         flags = [f"--s3_endpoint_url={here.url}", "--s3_region_name=us-east-1"]
