@@ -1,5 +1,7 @@
 """Where connected strokes of a row of writing may have to be cut: stroke width, slant, thin or low places."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +14,19 @@ MIN_CUTS = 7  # that a component may have at most, however narrow it is
 CUTS_PER_HEIGHT = 4.0  # the same for each height of the writing area that it is wide: about two a character
 MAX_CUTS = 50  # however wide
 _SLANT_POINTS = 4000
+_SLANTS = np.linspace(-MAX_SLANT, MAX_SLANT, 25)
+_STEP = 2.0**20  # more than any profile is high
 
 
 def stroke_width(ink: NDArray[np.bool_]) -> float:
     """Mean width of the strokes in pixels: four times the mean distance of ink to paper, as in a band."""
+    count = np.count_nonzero(ink)
+    if not count:
+        return 2.0
     # Beyond the raster is paper, or a stroke that fills a tight raster would have none beside it.
-    framed = np.pad(ink.view(np.uint8), 1)
-    inside = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[1:-1, 1:-1][ink]
-    return float(max(2.0, 4 * inside.mean() - 1)) if len(inside) else 2.0
+    framed = cv2.copyMakeBorder(ink.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    distances = cv2.distanceTransform(framed, cv2.DIST_L2, 3)
+    return float(max(2.0, 4 * distances.sum(dtype=np.float64) / count - 1))
 
 
 def estimate_slant(xs: NDArray[np.intp], ys: NDArray[np.intp]) -> float:
@@ -33,89 +40,181 @@ def estimate_slant(xs: NDArray[np.intp], ys: NDArray[np.intp]) -> float:
         step = len(xs) // _SLANT_POINTS + 1
         xs, ys = xs[::step], ys[::step]
     offsets = ys - ys.mean()
-    best, best_score = 0.0, -1.0
-    for slant in np.linspace(-MAX_SLANT, MAX_SLANT, 25):
-        columns = (xs + slant * offsets).astype(np.intp)
-        histogram = np.bincount(columns - columns.min())
-        # Ties and near ties go to upright writing.
-        score = float((histogram.astype(np.float64) ** 2).sum()) * (1 - 0.1 * abs(slant))
-        if score > best_score:
-            best, best_score = float(slant), score
-    return best
+    columns = (xs + _SLANTS[:, None] * offsets).astype(np.intp)
+    lowest = columns.min()
+    width = int(columns.max() - lowest) + 1
+    columns += np.arange(len(_SLANTS))[:, None] * width - lowest
+    histograms = np.bincount(columns.ravel(), minlength=len(_SLANTS) * width).reshape(len(_SLANTS), width)
+    # Ties and near ties go to upright writing.
+    scores = np.einsum("ij,ij->i", histograms, histograms) * (1 - 0.1 * np.abs(_SLANTS))
+    return float(_SLANTS[np.argmax(scores)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Profiles:
+    """The columns of C components side by side, with empty ones between them.
+
+    Attributes:
+        place: int (N,) the column here of each of their pixels.
+        component: int (W,) the component of each column.
+        begins, widths: int (C,) first column of each component, and its number of columns.
+        ink: float64 (W,) pixels of ink in a column, smoothed.
+        reach: float64 (W,) rows from its highest to its lowest, smoothed.
+    """
+
+    place: NDArray[np.intp]
+    component: NDArray[np.intp]
+    begins: NDArray[np.intp]
+    widths: NDArray[np.intp]
+    ink: NDArray[np.float64]
+    reach: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, along: NDArray[np.intp], ys: NDArray[np.intp], areas: NDArray[np.intp], owner: NDArray[np.intp]
+    ) -> "_Profiles":
+        first = np.cumsum(areas) - areas
+        origins = np.minimum.reduceat(along, first)
+        widths = np.maximum.reduceat(along, first) - origins + 1
+        begins = np.cumsum(widths + 2) - widths - 1
+        place = along + (begins - origins)[owner]
+        total = int(begins[-1] + widths[-1]) + 1
+        counts = np.bincount(place, minlength=total)
+        top, bottom = np.zeros(total, np.intp), np.zeros(total, np.intp)
+        # The last value written to a place stays: the lowest row, and the other way round the highest.
+        bottom[place] = ys
+        top[place[::-1]] = ys[::-1]
+        reach = np.where(counts > 0, bottom - top + 1, 0)
+        smooth = np.ones(3) / 3
+        component = np.repeat(np.arange(len(areas)), widths + 2)
+        ink, reach = np.convolve(counts, smooth, "same"), np.convolve(reach, smooth, "same")
+        return cls(place, component, begins, widths, ink, reach)
+
+
+def find_parts(
+    along: NDArray[np.intp],
+    ys: NDArray[np.intp],
+    owner: NDArray[np.intp],
+    areas: NDArray[np.intp],
+    worth: NDArray[np.bool_],
+    stroke: float,
+    height: float,
+) -> NDArray[np.intp]:
+    """Cuts components where each may be two characters.
+
+    A component has as many cuts at most as fit its width.
+
+    Args:
+        along: int (N,) columns of all pixels, one component after the other, slant taken out.
+        ys: int (N,) their rows, increasing within a component.
+        owner: int (N,) the component of each pixel, 0..C-1.
+        areas: int (C,) pixels of each component.
+        worth: bool (C,) which are cut at all.
+        stroke: stroke width in pixels.
+        height: height of the writing area in pixels.
+
+    Returns:
+        int (N,) the part of its component that each pixel falls into, from 0, left to right.
+    """
+    profiles = _Profiles.of(along, ys, areas, owner)
+    component, column = _chosen(profiles, worth, stroke, height)
+    marks = np.zeros(len(profiles.ink) + 1, np.intp)
+    marks[profiles.begins[component] + column + 1] = 1
+    parts = np.cumsum(marks)
+    return parts[profiles.place] - parts[profiles.begins][owner]
 
 
 def find_cuts(
     along: NDArray[np.intp], ys: NDArray[np.intp], stroke: float, height: float
 ) -> NDArray[np.float64]:
-    """Places where a component may be two characters.
+    """The cuts of ``find_parts`` through a single component: float (C,), increasing, between pixels."""
+    whole = np.zeros(len(along), np.intp), np.array([len(along)])
+    _, column = _chosen(_Profiles.of(along, ys, whole[1], whole[0]), np.array([True]), stroke, height)
+    cuts: NDArray[np.float64] = np.sort(column) + along.min() + 0.5
+    return cuts
 
-    Args:
-        along: int (N,) columns of the component's pixels, slant taken out.
-        ys: int (N,) their rows, in increasing order.
-        stroke: stroke width in pixels.
-        height: height of the writing area in pixels.
 
-    Returns:
-        float (C,) increasing columns, each between two pixels, to cut at; as many at most as fit its width.
-    """
-    origin = along.min()
-    columns = along - origin
-    width = int(columns.max()) + 1
+def _chosen(
+    profiles: _Profiles, worth: NDArray[np.bool_], stroke: float, height: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where to cut: the component of each cut, and the column of it after which to cut."""
     margin = max(2, round(stroke))
-    if width <= 2 * margin:
-        return np.zeros(0)
-    counts = np.bincount(columns, minlength=width)
-    top, bottom = np.zeros(width, np.intp), np.zeros(width, np.intp)
-    # The last value written to a place stays: the lowest row, and the other way round the highest.
-    bottom[columns] = ys
-    top[columns[::-1]] = ys[::-1]
-    reach = np.where(counts > 0, bottom - top + 1, 0)
-    smooth = np.ones(3) / 3
-    ink, reach = np.convolve(counts, smooth, "same"), np.convolve(reach, smooth, "same")
+    worth = worth & (profiles.widths > 2 * margin)
+    lowest = LOW * _ninth_deciles(profiles)[profiles.component]
     # A cut is cheap where little ink crosses it, and where the writing is low there: at the neck of two
     # touching round characters much ink stands in a column, but the column is short.
-    candidates: list[tuple[float, int]] = []
-    for profile, limit in ((ink, NECK * stroke), (reach, LOW * _ninth_decile(reach))):
-        for column in _valleys(profile, margin, limit, 0.4 * stroke):
-            cost = min(ink[column] / stroke, 1 + 2 * reach[column] / height)
-            candidates.append((cost, column))
-    chosen: list[int] = []
+    found = np.concatenate(
+        [
+            _valleys(profile, profiles, worth, margin, limit, 0.4 * stroke)
+            for profile, limit in ((profiles.ink, NECK * stroke), (profiles.reach, lowest))
+        ]
+    )
+    cost = np.minimum(profiles.ink[found] / stroke, 1 + 2 * profiles.reach[found] / height)
+    component = profiles.component[found]
+    order = np.lexsort((found, cost, component))
     distance = max(CUT_DISTANCE * height, margin)
-    most = min(max(MIN_CUTS, round(CUTS_PER_HEIGHT * width / height)), MAX_CUTS)
-    for _, column in sorted(candidates):
-        if all(abs(column - other) >= distance for other in chosen):
-            chosen.append(column)
-        if len(chosen) == most:
-            break
-    return np.sort(np.array(chosen, np.float64)) + origin + 0.5
+    most = np.clip(np.rint(CUTS_PER_HEIGHT * profiles.widths / height), MIN_CUTS, MAX_CUTS).tolist()
+    owners: list[int] = []
+    kept: list[int] = []
+    own, first = -1, 0  # of the component at hand, its first in kept
+    for index, column in zip(component[order].tolist(), found[order].tolist(), strict=True):
+        if index != own:
+            own, first = index, len(kept)
+        elif len(kept) - first >= most[own]:
+            continue
+        for other in kept[first:]:
+            if -distance < column - other < distance:
+                break
+        else:
+            owners.append(own)
+            kept.append(column)
+    cut_owners = np.array(owners, np.intp)
+    return cut_owners, np.array(kept, np.intp) - profiles.begins[cut_owners]
 
 
-def _ninth_decile(values: NDArray[np.float64]) -> float:
-    """What ``np.percentile(values, 90)`` returns, in a tenth of its time."""
-    place = 0.9 * (len(values) - 1)
-    index = int(place)
-    low, high = np.sort(values)[[index, min(index + 1, len(values) - 1)]]
-    return float(high - (high - low) * (1 - (place - index)))
+def _ninth_deciles(profiles: _Profiles) -> NDArray[np.float64]:
+    """What ``np.percentile(values, 90)`` returns of the reach of the columns of each component."""
+    ends = profiles.begins + profiles.widths
+    # The empty columns on both sides come first and last.
+    values = profiles.reach.copy()
+    values[profiles.begins - 1], values[ends] = -1.0, np.inf
+    ordered = values[np.lexsort((values, profiles.component))]
+    places = 0.9 * (profiles.widths - 1)
+    index = places.astype(np.intp)
+    low = ordered[profiles.begins + index]
+    high = ordered[profiles.begins + np.minimum(index + 1, profiles.widths - 1)]
+    deciles: NDArray[np.float64] = high - (high - low) * (1 - (places - index))
+    return deciles
 
 
-def _valleys(profile: NDArray[np.float64], margin: int, limit: float, depth: float) -> list[int]:
+def _valleys(
+    profile: NDArray[np.float64],
+    profiles: _Profiles,
+    worth: NDArray[np.bool_],
+    margin: int,
+    limit: float | NDArray[np.float64],
+    depth: float,
+) -> NDArray[np.intp]:
     """Middles of the local minima not above ``limit`` with walls of at least ``depth`` on both sides.
 
-    Neither the minimum nor the middle lies within ``margin`` of an end.
+    Neither the minimum nor the middle lies within ``margin`` of an end of its component; only those ``worth``
+    cutting are looked at.
     """
-    found: list[int] = []
-    last = len(profile) - margin
-    inner = profile[margin:last]
-    falls = np.flatnonzero((inner < profile[margin - 1 : last - 1]) & (inner <= limit)) + margin
+    component = profiles.component
+    places = np.arange(len(profile))
+    last = (profiles.begins + profiles.widths - margin)[component]
+    inner = worth[component] & (places >= (profiles.begins + margin)[component]) & (places < last)
+    falls = np.flatnonzero(inner[1:] & (profile[1:] < profile[:-1]) & (profile <= limit)[1:]) + 1
     if not len(falls):
-        return found
-    highest_before = np.maximum.accumulate(profile).tolist()
-    highest_after = np.maximum.accumulate(profile[::-1])[::-1].tolist()
-    values = profile.tolist()
-    for column in falls.tolist():
-        low, end = values[column], column
-        while end + 1 < last and values[end + 1] == low:
-            end += 1
-        if values[end + 1] > low and min(highest_before[column - 1], highest_after[end + 1]) - low >= depth:
-            found.append((column + end) // 2)
-    return found
+        return falls
+    changes = np.flatnonzero(profile[1:] != profile[:-1])
+    ends = changes[np.searchsorted(changes, falls)]  # of the plateaus that begin there
+    # The greatest values so far of each component: every component stands a step higher than the last.
+    rises = component * _STEP
+    before = np.maximum.accumulate(profile + rises)
+    after = np.maximum.accumulate((profile - rises)[::-1])[::-1]
+    step = rises[falls]
+    walls = np.minimum(before[falls - 1] - step, after[ends + 1] + step)
+    deep = (ends < last[falls]) & (profile[ends + 1] > profile[falls]) & (walls - profile[falls] >= depth)
+    middles: NDArray[np.intp] = (falls + ends)[deep] // 2
+    return middles

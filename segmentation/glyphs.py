@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.components import Components, find_components
-from segmentation.cuts import MAX_CUTS, estimate_slant, find_cuts, stroke_width
+from segmentation.cuts import MAX_CUTS, estimate_slant, find_parts, stroke_width
 from segmentation.normalization import normalize_all
 from segmentation.page import GlyphLine
 from segmentation.templates import Box
@@ -66,9 +66,11 @@ def cut_pieces(parts: Components, height: float) -> Pieces:
     if not len(parts):
         nothing = np.zeros(parts.labels.shape, np.uint16)
         return Pieces(nothing, np.zeros((0, 4), np.int32), np.zeros(0, np.int32))
-    stroke = stroke_width(parts.ink)
-    inked = np.flatnonzero(parts.ink)
-    ys, xs = np.divmod(inked, parts.labels.shape[1])
+    ink = parts.ink
+    stroke = stroke_width(ink)
+    inked = np.flatnonzero(ink)
+    ys = inked // ink.shape[1]
+    xs = inked - ys * ink.shape[1]
     slant = estimate_slant(xs, ys)
     middle = ys.mean()
     # One component after the other, each in raster order.
@@ -76,14 +78,8 @@ def cut_pieces(parts: Components, height: float) -> Pieces:
     order = np.argsort(labels_of, kind="stable")
     inked, xs, ys, owner = inked[order], xs[order], ys[order], labels_of[order].astype(np.intp) - 1
     along = np.rint(xs + slant * (ys - middle)).astype(np.intp)
-    within = np.zeros(len(inked), np.intp)  # part of its component that each pixel falls into
-    stops = np.cumsum(parts.areas)
     wide = (parts.boxes[:, 2] >= MIN_CUT_WIDTH * height) & (parts.boxes[:, 3] >= 2 * stroke)
-    for component in np.flatnonzero(wide):
-        mine = slice(stops[component] - parts.areas[component], stops[component])
-        cuts = find_cuts(along[mine], ys[mine], stroke, height)
-        if len(cuts):
-            within[mine] = np.searchsorted(cuts, along[mine], side="left")
+    within = find_parts(along, ys, owner, parts.areas.astype(np.intp), wide, stroke, height)
     key = owner * (MAX_CUTS + 1) + within
     piece = (np.cumsum(np.bincount(key) > 0) - 1)[key]
     extents = _extents(piece, np.stack([xs, ys, along]))
