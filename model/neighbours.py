@@ -6,6 +6,7 @@ it begins and begin where it ends. Labels are only weighed against each other: a
 """
 
 import string
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +43,11 @@ def weigh_by_neighbours(
     Returns:
         float64 (N, C), rows summing to 1.
     """
-    kind_of = np.array([_kind(character) for character in characters])
-    if strength <= 0 or len(np.unique(kind_of)) == 1 or len(labels) < 2:
+    kind_of, is_kind = _kinds(characters)
+    if strength <= 0 or is_kind.any(axis=0).sum() == 1 or len(labels) < 2:
         return labels
-    before = (stops[None, :] == starts[:, None]) * _near(bounds, trust) * trust
-    after = (stops[:, None] == starts[None, :]) * _near(bounds, trust).T * trust
-    is_kind = (kind_of[:, None] == np.arange(3)).astype(np.float64)
+    meet = (stops[None, :] == starts[:, None]) & _near(bounds, trust)
+    before, after = meet * trust, meet.T * trust
     weighed = labels
     for _ in range(_ROUNDS):
         kinds = weighed @ is_kind
@@ -55,6 +55,13 @@ def weigh_by_neighbours(
         weighed = labels * (weights**strength)[:, kind_of]
         weighed /= weighed.sum(axis=1, keepdims=True)
     return weighed
+
+
+@lru_cache(maxsize=64)
+def _kinds(characters: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The kind of each character, int (C,), and float64 (C, 3), 1 where it is of a kind."""
+    kind_of = np.array([_kind(character) for character in characters])
+    return kind_of, (kind_of[:, None] == np.arange(3)).astype(np.float64)
 
 
 def _weights(

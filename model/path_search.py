@@ -12,7 +12,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import exp, inf, log
-from operator import mul
+from operator import itemgetter, mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -304,6 +304,7 @@ class LatticeChain:
 
 # The node it leads to, its candidate, its shift (see LengthCounter), its log-mass or probability.
 _Arc = tuple[int, int, int, float]
+_MASS = itemgetter(3)
 
 
 def _normalized(arcs: list[list[_Arc]]) -> tuple[list[list[_Arc]], float]:
@@ -311,11 +312,12 @@ def _normalized(arcs: list[list[_Arc]]) -> tuple[list[list[_Arc]], float]:
     masses = [0.0] * (len(arcs) + 1)
     result: list[list[_Arc]] = []
     for node in range(len(arcs) - 1, -1, -1):
-        terms = [mass + masses[stop] for stop, _, _, mass in arcs[node]]
-        most = max(terms)
-        shares = [exp(term - most) for term in terms]
-        total = sum(shares)
+        terms = [(stop, candidate, shift, mass + masses[stop]) for stop, candidate, shift, mass in arcs[node]]
+        most = max(map(_MASS, terms))
+        weights = [exp(term[3] - most) for term in terms]
+        total = sum(weights)
         masses[node] = most + log(total)
-        result.append([(*arc[:3], share / total) for arc, share in zip(arcs[node], shares, strict=True)])
+        shares = zip(terms, weights, strict=True)
+        result.append([(stop, candidate, shift, w / total) for (stop, candidate, shift, _), w in shares])
     result.reverse()
     return result, masses[0]

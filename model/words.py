@@ -11,7 +11,7 @@ nodes are one array, so that a candidate extends every beginning in a few operat
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import inf, prod
+from math import exp, inf, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,6 +155,7 @@ class _WordSearch:
         # Score of each candidate read as the last character of each node.
         self._values = scores.labels[:, tree.labels] + scores.cuts[:, None]
         self._best = scores.labels.argmax(axis=1)
+        self._exponentials: NDArray[np.float64] | None = None
         self._values[:, _STRANGE] = scores.labels.max(axis=1, initial=-inf) + scores.cuts - STRANGE_CHARACTER
 
     def best_words(self) -> list[_Word]:
@@ -213,6 +214,7 @@ class _WordSearch:
         """
         score = self._score(word)
         shift = -score / max(word.stop - word.start, 1)  # per piece, which all ways have: nothing overflows
+        weights = self._weights(temperature)
         masses = np.zeros((word.stop - word.start + 1, len(self._tree.parents)))
         masses[0, [_ROOT, _STRANGE]] = 1.0, np.exp(-STRANGE_WORD / temperature)
         for border in range(word.start, word.stop):
@@ -221,18 +223,22 @@ class _WordSearch:
             base[_ROOT] = 0.0
             for stop, index in self._arcs[border]:
                 if stop <= word.stop:
-                    lift = shift * (stop - border)
-                    weights = np.exp((self._values[index] + lift) / temperature)
-                    labels = self._scores.labels[index] + self._scores.cuts[index] - STRANGE_CHARACTER
-                    anything = np.exp(
-                        (np.append(labels, self._scores.unreadable[index]) + lift) / temperature
-                    )
-                    weights[_STRANGE] = anything.sum()
-                    masses[stop - word.start] += base * weights
-            masses[border - word.start + 1] += here * np.exp((self._skips[border] + shift) / temperature)
+                    lift = exp(shift * (stop - border) / temperature)
+                    masses[stop - word.start] += base * (lift * weights[index])
+            masses[border - word.start + 1] += here * exp((self._skips[border] + shift) / temperature)
         total = masses[-1, self._tree.ends].sum()
         own = masses[-1, word.node] if word.node != _STRANGE else 1.0
         return float(min(own / total, 1.0)) if total > 0.0 else 0.0
+
+    def _weights(self, temperature: float) -> NDArray[np.float64]:
+        """Weight of each candidate read as the last character of each node; node 1 is any, or unreadable."""
+        if self._exponentials is None:
+            weights = np.exp(self._values / temperature)
+            labels = self._scores.labels + (self._scores.cuts - STRANGE_CHARACTER)[:, None]
+            anything = np.exp(np.column_stack([labels, self._scores.unreadable]) / temperature)
+            weights[:, _STRANGE] = anything.sum(axis=1)
+            self._exponentials = weights
+        return self._exponentials
 
     def _score(self, word: _Word) -> float:
         """Of the word's best path, with its prices but those of the gaps."""
@@ -250,5 +256,5 @@ def _improve(
 ) -> None:
     """Takes over, in place, the scores that are better, and the candidate by which they were reached."""
     better = reached > best
-    best[better] = reached[better]
-    via[better] = index
+    np.copyto(best, reached, where=better)
+    np.copyto(via, index, where=better)

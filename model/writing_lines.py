@@ -11,6 +11,7 @@ heights high. So the weights are mild.
 """
 
 import string
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ EXTENTS: dict[str, tuple[float, float]] = {
 }
 # However far off, a label keeps this share of its weight: hands break every rule.
 _LEAST_WEIGHT = 0.05
+# Candidates that are surely no character have no say in where the lines are: half of all.
+_LEAST_HEARD = 0.01
 _HEIGHT_STEPS = np.geomspace(0.63, 2.0, 9)  # of the cap height, in heights of the row's usual candidate
 _BASE_STEPS = np.linspace(-0.45, 0.45, 7)  # of the base line, in such heights
 
@@ -52,17 +55,25 @@ def weigh_labels(
     Returns:
         float64 (N, C), rows summing to 1.
     """
-    extents = np.array([EXTENTS[character] for character in characters])
-    kinds, kind_of = np.unique(extents, axis=0, return_inverse=True)
+    kinds, kind_of = _kinds(characters)
     if spread <= 0 or len(kinds) == 1 or not trust.any():
         return labels
-    of_kind = labels @ (kind_of.ravel()[:, None] == np.arange(len(kinds)))
     top, bottom = bounds[:, 1].astype(np.float64), bounds[:, 3].astype(np.float64)
-    base, height = _find_lines(of_kind, trust, top, bottom, kinds, spread)
-    weights = _fits(top, bottom, np.array([base]), np.array([height]), kinds, spread)[0][:, kind_of.ravel()]
+    heard = trust > min(_LEAST_HEARD, 0.5 * float(trust.max()))
+    of_kind = labels[heard] @ (kind_of[:, None] == np.arange(len(kinds)))
+    base, height = _find_lines(of_kind, trust[heard], top[heard], bottom[heard], kinds, spread)
+    weights = _fits(top, bottom, np.array([base]), np.array([height]), kinds, spread)[0][:, kind_of]
     weighed = labels * weights
     result: NDArray[np.float64] = weighed / weighed.sum(axis=1, keepdims=True)
     return result
+
+
+@lru_cache(maxsize=64)
+def _kinds(characters: str) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The extents that occur among characters, float64 (K, 2), and which of them each character has."""
+    extents = np.array([EXTENTS[character] for character in characters])
+    kinds, kind_of = np.unique(extents, axis=0, return_inverse=True)
+    return kinds, kind_of.ravel()
 
 
 def _find_lines(
