@@ -7,7 +7,7 @@ several alignments with equally few edits always the same is taken.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,18 +63,21 @@ class EditCounts:
 class Alignment:
     """Two strings side by side.
 
-    ``pairs``: (character of the truth, character read) from left to right; ``""`` where one has none.
+    Attributes:
+        pairs: (character of the truth, character read) from left to right; ``""`` where one has none.
+        counts: hits and the three kinds of error, counted once, as a report asks for them many times.
     """
 
     pairs: tuple[tuple[str, str], ...]
+    counts: EditCounts = field(init=False, compare=False, repr=False)
 
-    @property
-    def counts(self) -> EditCounts:
-        """Hits and the three kinds of error."""
+    def __post_init__(self) -> None:
+        """Counts."""
         hits = sum(truth == read for truth, read in self.pairs)
         insertions = sum(not truth for truth, _ in self.pairs)
         deletions = sum(not read for _, read in self.pairs)
-        return EditCounts(hits, len(self.pairs) - hits - insertions - deletions, insertions, deletions)
+        counts = EditCounts(hits, len(self.pairs) - hits - insertions - deletions, insertions, deletions)
+        object.__setattr__(self, "counts", counts)
 
     @property
     def errors(self) -> tuple[tuple[str, str], ...]:
@@ -132,7 +135,13 @@ def certain_pairs(truth: str, read: str) -> tuple[tuple[int, int], ...]:
 
 def add_counts(counts: Iterable[EditCounts]) -> EditCounts:
     """The sum; zeros for none."""
-    return sum(counts, EditCounts())
+    hits = substitutions = insertions = deletions = 0
+    for one in counts:
+        hits += one.hits
+        substitutions += one.substitutions
+        insertions += one.insertions
+        deletions += one.deletions
+    return EditCounts(hits, substitutions, insertions, deletions)
 
 
 def _edit_costs(truth: str, read: str) -> NDArray[np.int32]:
