@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from jobs.compare_models import ComparedSet, calibration, compared
 from jobs.recipe import held_out_sets, held_out_unipen_writers
+from jobs.scoring import group_masks
 from jobs.train_corrections import collect_anchors, open_parent, tune
 from jobs.tuned_model import calibrate
 from model.alphabets import CHARACTERS
@@ -102,7 +103,7 @@ def learn(hand: Hand, count: int, seed: int, rehearse: Sequence[str], base: Clas
     parent = open_parent(None)
     names = SimpleNamespace(rehearse=rehearse, data=None, download=False)
     anchors = collect_anchors(names, seed)  # type: ignore[arg-type]  # all that it reads of the arguments
-    network = tune(parent, taught, corrected, anchors.images, options)
+    network = tune(parent, taught, group_masks(taught.labels), corrected, anchors, options)
     content, _ = export_network(network, hand.held.crops.images[:500])
     seconds = time.perf_counter() - started
     temperature, about = calibrate(content, as_corrections(hand.held), parent.temperature)
@@ -191,6 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=os.environ.get("FORMSCRIBE_DATA"), required=False)
     parser.add_argument("--json", type=Path, required=True, help="figures; those that are there are kept")
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--hands", nargs="+", choices=HANDS, default=list(HANDS), help="default: both")
     parser.add_argument("--draws", type=int, default=3, help="how often each number is drawn anew (3)")
     args = parser.parse_args(argv)
     if args.data is None:
@@ -202,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         sets = rehearsal_sets(args.data, Path(folder))
         for draw_number in range(1, args.draws + 1):
-            for hand_name in HANDS:
+            for hand_name in args.hands:
                 hand = play_hand(hand_name, args.data, base)
                 entry = results.setdefault(
                     hand_name, {"pool": len(hand.pool), "before": measure(hand, base), "runs": []}

@@ -82,7 +82,7 @@ def train_corrections(args: argparse.Namespace) -> None:
         f"read as something else; {len(held):,} held back; {len(anchors.images):,} crops to read as before",
         flush=True,
     )
-    network = tune(parent, taught.crops, taught.corrected, anchors.images, options)
+    network = tune(parent, taught.crops, taught.masks, taught.corrected, anchors, options)
     about = {
         "corrections": {
             "dataset": args.dataset,
@@ -143,8 +143,9 @@ def collect_anchors(args: argparse.Namespace, seed: int) -> Anchors:
 def tune(
     parent: Parent,
     crops: LabelledCrops,
+    masks: NDArray[np.bool_],
     corrected: NDArray[np.bool_],
-    anchors: Images,
+    anchors: Anchors,
     options: TuningOptions,
 ) -> Any:
     """The network that has learnt; prints a line an epoch."""
@@ -154,8 +155,9 @@ def tune(
     def vary(images: Images) -> Images:
         return np.stack([mild.bend(one) if rng.random() < BENT else mild.nudge(one) for one in images])
 
-    bent = np.stack([strong.bend(one) for one in anchors])
-    lesson = Lesson(crops.images, crops.labels, corrected, np.concatenate([anchors, bent]))
+    bent = np.stack([strong.bend(one) for one in anchors.images])
+    shown = np.concatenate([anchors.images, bent])
+    lesson = Lesson(crops.images, crops.labels, masks, corrected, shown, len(anchors.sources))
     network = parent.network()
     finetune(network, lesson, vary, options)
     return network

@@ -92,7 +92,7 @@ def write_tuned(network: Any, parent: Parent, held: Corrections, out: Path, abou
 
 
 def calibrate(content: bytes, held: Corrections, before: float) -> tuple[float, dict[str, Any]]:
-    """The temperature, fitted on every second character held back if there are enough, and the card's entry.
+    """The temperature and the card's entry; every second character held back may raise it, if they are many.
 
     Args:
         content: the exported model.
@@ -105,7 +105,8 @@ def calibrate(content: bytes, held: Corrections, before: float) -> tuple[float, 
     temperature, measured = before, np.full(len(held), True)
     told = f"kept from the model before; {len(held)} characters held back are too few to fit it"
     if len(held) >= ENOUGH:
-        temperature = fit_temperature(logits[fit], held.crops.labels[fit], held.masks[fit])
+        # Never surer than before: what is held back is of the hands that were taught, other fields are not.
+        temperature = max(before, fit_temperature(logits[fit], held.crops.labels[fit], held.masks[fit]))
         measured = ~fit
         told = (
             f"fitted on {int(fit.sum())} corrections held back; the errors are of {int(measured.sum())} more"

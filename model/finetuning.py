@@ -18,6 +18,7 @@ from model.alphabets import CLASS_COUNT
 from model.classifier import log_softmax
 
 Images = NDArray[np.uint8]
+_FAR = 1e3  # below this a class that is not allowed has no probability left
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class TuningOptions:
         smoothing: label smoothing; people slip too.
         confirmed: all characters that were confirmed weigh together at most so many times as much as those
             that were corrected, or the many that are read right already would drown them.
-        anchoring: what all anchors weigh together, compared with all labelled crops.
+        anchoring: what the anchors of one source weigh together, compared with all labelled crops.
         softness: temperature at which the answers to anchors are compared; above 1 the classes that come
             second and third count too (Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network",
             2015).
@@ -45,7 +46,7 @@ class TuningOptions:
     learning_rate: float = 1e-3
     smoothing: float = 0.02
     confirmed: float = 1.0
-    anchoring: float = 3.0
+    anchoring: float = 6.0
     softness: float = 2.0
     seed: int = 1
 
@@ -57,14 +58,19 @@ class Lesson:
     Attributes:
         images: uint8 (N, 28, 28).
         labels: int16 (N,), what they are.
+        masks: bool (N, 63), the classes that each was chosen from. What is learnt is to tell these apart;
+            that a crop is a character at all, and none of another kind, is known from its field.
         corrected: bool (N,), whether they had been read as something else.
         anchors: uint8 (M, 28, 28), what is to be read as before.
+        sources: from how many sources these are; each more makes them weigh more.
     """
 
     images: Images
     labels: NDArray[np.int16]
+    masks: NDArray[np.bool_]
     corrected: NDArray[np.bool_]
     anchors: Images
+    sources: int = 1
 
 
 def finetune(
@@ -89,16 +95,16 @@ def finetune(
     trunk, head = divide(network)
     variants = [lesson.images, *(vary(lesson.images) for _ in range(options.copies - 1))]
     taught = np.concatenate([_through(trunk, part) for part in variants])
-    known = np.eye(CLASS_COUNT, dtype=np.float32)[np.tile(lesson.labels, options.copies)]
-    known = known * (1 - options.smoothing) + np.float32(options.smoothing / CLASS_COUNT)
+    known = np.tile(_known(lesson, options.smoothing), (options.copies, 1))
+    allowed = np.tile(lesson.masks, (options.copies, 1))
     anchors = _through(trunk, lesson.anchors)
     answers = _answers(head, anchors, options.softness)
     weights = np.tile(crop_weights(lesson.corrected, options.confirmed), options.copies)
-    share = options.anchoring * weights.sum() / max(1, len(anchors))
+    share = options.anchoring * lesson.sources * weights.sum() / max(1, len(anchors))
     return _train(
         head,
         np.concatenate([taught, anchors]),
-        np.concatenate([_marked(known, 0), _marked(answers, 1)]),
+        np.concatenate([_marked(known, allowed, 0), _marked(answers, np.ones_like(answers), 1)]),
         np.concatenate([weights, np.full(len(anchors), share, np.float32)]),
         options,
         report,
@@ -147,9 +153,16 @@ def _answers(head: Any, features: NDArray[np.float32], softness: float) -> NDArr
     return np.exp(log_softmax(logits / np.float32(softness)))
 
 
-def _marked(targets: NDArray[np.float32], anchor: int) -> NDArray[np.float32]:
-    """Targets with one column more that tells anchors (1) from labelled crops (0)."""
-    return np.column_stack([targets, np.full(len(targets), anchor, np.float32)])
+def _known(lesson: Lesson, smoothing: float) -> NDArray[np.float32]:
+    """The labels as probabilities, smoothed over the classes they were chosen from, float32 (N, 63)."""
+    sure = np.eye(CLASS_COUNT, dtype=np.float32)[lesson.labels]
+    even = lesson.masks / lesson.masks.sum(axis=1, keepdims=True)
+    return (sure * (1 - smoothing) + even * smoothing).astype(np.float32)
+
+
+def _marked(targets: NDArray[np.float32], allowed: NDArray[Any], anchor: int) -> NDArray[np.float32]:
+    """What the loss must know: targets, allowed classes, and whether it is an anchor; float32 (N, 127)."""
+    return np.column_stack([targets, allowed, np.full(len(targets), anchor)]).astype(np.float32)
 
 
 def _train(
@@ -166,8 +179,10 @@ def _train(
     total = steps * options.epochs
 
     def loss(marked: Any, logits: Any) -> Any:
-        softness = 1 + marked[:, -1:] * (options.softness - 1)
-        crossed = keras.losses.categorical_crossentropy(marked[:, :-1], logits / softness, from_logits=True)
+        targets, allowed, anchor = keras.ops.split(marked, [CLASS_COUNT, 2 * CLASS_COUNT], axis=1)
+        softness = 1 + anchor * (options.softness - 1)
+        logits = logits / softness + (allowed - 1) * _FAR
+        crossed = keras.losses.categorical_crossentropy(targets, logits, from_logits=True)
         return crossed * softness[:, 0] ** 2  # so that gradients keep their size at any temperature
 
     class EachStep(keras.callbacks.Callback):
