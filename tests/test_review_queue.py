@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from review.desk import Desk
 from review.keys import CharacterKey, parse_character_id, parse_field_id
 from review.problems import ProblemError
-from review.tables import corrections, kinds, queue
+from review.tables import corrections, kinds, queue, taken_runs, verifiers
 from tests.desk_folder import field, key_of, open_desk, slips, write_run
 
 
@@ -229,6 +229,19 @@ def test_a_take_in_that_was_killed_is_done_again(tmp_path, monkeypatch):
     assert desk.queue.progress(None)["review"] == 6
     counted_as_kept(desk)
     desk.close()
+
+
+def test_a_queue_that_was_lost_is_made_again_from_the_runs(desk):
+    """Only what people said needs a backup."""
+    key = key_of(desk.options.output, "s0.png", "a")
+    desk.queue.answer(key, "ann", "text", "99")
+    with desk.database.writing() as connection:
+        for table in (queue, kinds, taken_runs, verifiers):
+            connection.execute(sa.delete(table))
+    assert desk.take_in() == 6
+    assert desk.queue.find(key)["state"] == "done"
+    assert desk.queue.progress(None)["remaining"] == 5
+    counted_as_kept(desk)
 
 
 def test_a_wrong_character_sends_its_field_back(desk):
