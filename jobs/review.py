@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 import webbrowser
 from pathlib import Path
@@ -114,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.no_browser and _has_screen():
             webbrowser.open(page)
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as containers end it: the same as Ctrl-C
     try:
         serve(desk, access, listening, ready)
     except KeyboardInterrupt:

@@ -47,7 +47,8 @@ def serving(*words: str, **environment: str) -> Iterator[tuple[subprocess.Popen,
         process.communicate(timeout=WAIT)
 
 
-def test_it_prints_its_address_and_ends_with_ctrl_c(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_its_address_and_ends_with_ctrl_c(tmp_path, how):
     output = slips(tmp_path)
     with serving(str(output)) as (process, address):
         assert address.startswith("http://127.0.0.1:")
@@ -56,7 +57,7 @@ def test_it_prints_its_address_and_ends_with_ctrl_c(tmp_path):
             address + "api/lease", json={"verifier": "ann", "count": 2}, headers=HEADERS, timeout=WAIT
         ).json()
         assert leased["remaining"] == 6
-        process.send_signal(signal.SIGINT)
+        process.send_signal(how)
         out, err = process.communicate(timeout=WAIT)
         assert (process.returncode, out) == (ExitCode.OK, "")
         assert err == "desk: closed\n"
