@@ -105,12 +105,11 @@ def calibrate(content: bytes, held: Corrections, before: float) -> tuple[float, 
     temperature, measured = before, np.full(len(held), True)
     told = f"kept from the model before; {len(held)} characters held back are too few to fit it"
     if len(held) >= ENOUGH:
+        fitted, measured = fit_temperature(logits[fit], held.crops.labels[fit], held.masks[fit]), ~fit
         # Never surer than before: what is held back is of the hands that were taught, other fields are not.
-        temperature = max(before, fit_temperature(logits[fit], held.crops.labels[fit], held.masks[fit]))
-        measured = ~fit
-        told = (
-            f"fitted on {int(fit.sum())} corrections held back; the errors are of {int(measured.sum())} more"
-        )
+        temperature = max(before, fitted)
+        what = "fitted on" if temperature == fitted else "kept from the model before; it is not too high for"
+        told = f"{what} {int(fit.sum())} corrections held back; errors are of {int(measured.sum())} others"
 
     def error(value: float) -> float:
         probabilities = np.exp(log_softmax(logits[measured] / np.float32(value)))
