@@ -8,7 +8,7 @@ from pathlib import Path
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 
-from jobs.beam_flags import DEFAULT_RUNNER
+from jobs.beam_flags import DEFAULT_RUNNER, worker_processes
 from jobs.dataflow.defaults import check_places, is_dataflow, job_name
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.remote_lock import RemoteRunLock, clear_dead_remote_runs, run_is_known
@@ -17,7 +17,7 @@ from pipeline.inputs import read_file
 from pipeline.matching import is_local, match_files
 from pipeline.options import JobOptions
 from pipeline.remote import reason
-from pipeline.remote_access import RemoteError, check_store, may_be_read, use_stores
+from pipeline.remote_access import RemoteError, check_store, hand_to_workers, may_be_read, use_stores
 
 MAX_TEMPLATE_BYTES = 10_000_000
 
@@ -32,6 +32,8 @@ def open_stores(options: JobOptions, flags: PipelineOptions) -> None:
         CommandError: packages or credentials are missing, a bucket is missing, or access is denied.
     """
     use_stores(flags)
+    if worker_processes(flags):
+        hand_to_workers(flags)
     runner = flags.view_as(StandardOptions).runner
     if is_dataflow(runner):
         _prepare_dataflow(options, flags)

@@ -4,6 +4,7 @@ Without it Beam would try for credentials for half a minute and for a connection
 fail with an error of a library.
 """
 
+import json
 import os
 from importlib import util
 from typing import Any
@@ -15,6 +16,8 @@ from pipeline.matching import is_local
 from pipeline.remote import exists, is_bucket, literal_prefix, make_clients_quick, reason
 
 SECONDS = 20
+_HANDED = "FORMSCRIBE_STORE_FLAGS"
+_OF_STORES = frozenset({"no_auth", "project", "impersonate_service_account", "gcp_oauth_scopes"})
 _EXTRAS = {"gs": ("gcp", "google.cloud.storage"), "s3": ("aws", "boto3")}
 GOOGLE_REMEDY = (
     "no Google credentials were found. Log in with `gcloud auth application-default login`, or let "
@@ -56,6 +59,23 @@ def use_stores(options: PipelineOptions) -> None:
 
         # Beam knows no public way: its file system looks for credentials for half a minute all the same.
         auth._Credentials._credentials_init = True
+
+
+def hand_to_workers(options: PipelineOptions) -> None:
+    """Leaves the flags of the stores to the worker processes of this machine, in a variable they inherit.
+
+    Beam's local runner starts them without any flag; other runners hand the flags on themselves.
+    """
+    known = options.get_all_options(drop_default=True)
+    flags = {name: value for name, value in known.items() if name.startswith("s3_") or name in _OF_STORES}
+    os.environ[_HANDED] = json.dumps({"launcher": os.getpid(), "flags": flags})
+
+
+def take_from_launcher() -> None:
+    """Lets a worker process reach the stores as its launcher does; nothing elsewhere."""
+    handed = json.loads(os.environ.get(_HANDED, "null"))
+    if handed is not None and handed["launcher"] != os.getpid():
+        use_stores(PipelineOptions.from_dictionary(handed["flags"]))
 
 
 def _needs_no_credentials(options: PipelineOptions) -> bool:

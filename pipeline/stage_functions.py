@@ -8,6 +8,7 @@ from pipeline.options import JobOptions
 from pipeline.progress import ProgressWriter
 from pipeline.records import Failure
 from pipeline.remote import make_clients_quick
+from pipeline.remote_access import take_from_launcher
 
 FAILED = "failed"
 SEEN = "seen"  # one ``Seen`` for each file
@@ -50,3 +51,7 @@ def _one_thread() -> None:
     import cv2
 
     cv2.setNumThreads(1)
+
+
+# As soon as a worker knows any function of the job, since the last step has no `setup`.
+take_from_launcher()

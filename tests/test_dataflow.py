@@ -356,6 +356,9 @@ def test_a_missing_flag_ends_the_command(store, capsys):
     told = capsys.readouterr().err
     assert "--project" in told
     assert "--temp_location" in told
+    local = ["run", *RUN[2:], "--input", "sample_forms/hsf", "--runner", "DataflowRunner", *PLACES]
+    assert main(local) == ExitCode.USAGE
+    assert "--input" in capsys.readouterr().err
     words = ["run", *RUN, "--runner", "DataflowRunner", *PLACES[:4], "--temp_location", "gs://nobucket/x"]
     assert main(words) == ExitCode.OUTPUT_NOT_WRITABLE
     assert "there is no bucket gs://nobucket" in capsys.readouterr().err

@@ -72,10 +72,11 @@ class TestGoogle(RemoteCases):
         assert "gcloud auth application-default login" in told
         assert "--no_auth" in told
 
-    def test_the_command_as_a_user_types_it(self, store):
+    def test_the_command_as_a_user_types_it_with_two_workers(self, store):
         for name in ("form_0001.png", "form_0008.jpg"):
             store.put(f"scans/{name}", (SAMPLES / "hsf" / name).read_bytes())
         words = ["--input", "gs://bucket/scans/", "--output", "gs://bucket/out", "--template", "hsf"]
+        words += ["--workers", "2"]
         done = subprocess.run(
             [sys.executable, "-m", "jobs.cli", "run", *words],
             env=os.environ,
