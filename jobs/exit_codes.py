@@ -42,7 +42,7 @@ MEANINGS = {
         "more pages failed than --max_failure_ratio allows; stderr says whether the run is visible"
     ),
     ExitCode.MODEL_WORSE: "the new model reads a set worse than the old one, and was not promoted",
-    ExitCode.INTERRUPTED: "stopped by Ctrl-C; nothing of the run is visible in the output",
+    ExitCode.INTERRUPTED: "stopped by Ctrl-C or SIGTERM; nothing of the run is visible in the output",
 }
 
 

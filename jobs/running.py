@@ -25,9 +25,13 @@ from jobs.run_lock import RunLock
 from pipeline.build import build
 from pipeline.matching import is_local
 from pipeline.options import JobOptions
+from pipeline.progress import JobStoppedError
 from pipeline.schemas import TABLES
 from pipeline.stages import Stages
 from pipeline.writing import discard_run, discard_temporary, read_record, table_folder
+
+_RAISED = "[while running"  # ends what Beam says of an error in a function of the job
+_STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what schedulers and containers send
 
 
 def run_job(
@@ -110,12 +114,14 @@ def _discard_interrupted(options: JobOptions) -> None:
 
 
 def _job_error(error: Exception, guard: JobGuard) -> CommandError:
-    if guard.reason is not None:
+    told = _last_line(error)
+    # A worker also ends because of an error of its own, which says more than that it has ended.
+    raised = _RAISED in told and JobStoppedError.__name__ not in told
+    if guard.reason is not None and not (raised and guard.reason.code == ExitCode.JOB_FAILED):
         return guard.reason
     if isinstance(error, CommandError):
         return error
-    told = f"the job failed, and nothing of it is visible: {_last_line(error)}"
-    return CommandError(ExitCode.JOB_FAILED, told)
+    return CommandError(ExitCode.JOB_FAILED, f"the job failed, and nothing of it is visible: {told}")
 
 
 def verdict(record: Mapping[str, Any], max_failure_ratio: float | None) -> ExitCode:
@@ -134,7 +140,7 @@ def verdict(record: Mapping[str, Any], max_failure_ratio: float | None) -> ExitC
 
 
 class Interrupts:
-    """Remembers Ctrl-C, which Beam turns into an ordinary error if it falls into the work on an element.
+    """Remembers Ctrl-C and SIGTERM, which Beam makes ordinary errors if they fall into work on an element.
 
     Attributes:
         seen: whether there was one inside the ``with`` block.
@@ -148,7 +154,7 @@ class Interrupts:
         """Watches, if this is the thread that may."""
         self._watching = threading.current_thread() is threading.main_thread()
         if self._watching:
-            self._before = signal.signal(signal.SIGINT, self._interrupt)
+            self._before = {sign: signal.signal(sign, self._interrupt) for sign in _STOPS}
         return self
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -158,7 +164,8 @@ class Interrupts:
     def __exit__(self, *error: object) -> None:
         """Puts back what was there."""
         if self._watching:
-            signal.signal(signal.SIGINT, self._before)
+            for sign, before in self._before.items():
+                signal.signal(sign, before)
 
 
 def _last_line(error: Exception) -> str:

@@ -89,13 +89,13 @@ def test_a_killed_run_is_cleared_by_the_next(here):
 
 
 def test_a_worker_that_is_killed_ends_the_job_soon(here):
-    process = start(0.5, *TWO)
+    process = start(4, *TWO)
     first, second = workers_at_work(2)
     killed = time.monotonic()
     os.kill(first, signal.SIGKILL)
     _, told = process.communicate(timeout=60)
     assert process.returncode == ExitCode.JOB_FAILED
-    assert time.monotonic() - killed < 3.5  # the other one had pages for four seconds
+    assert time.monotonic() - killed < 25  # the other one had pages for half a minute
     assert "a worker process died" in told.splitlines()[-1]
     assert files_in(here / "out") == []
     assert ends(second)
