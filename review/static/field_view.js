@@ -4,7 +4,7 @@ import { baseName, byId, element, percent, setText } from "./dom.js";
 import { otherKey } from "./keys.js";
 import { Line } from "./line.js";
 import { inWords } from "./notices.js";
-import { aboutCharacter, differences, doubtOf, places } from "./reading.js";
+import { aboutCharacter, charsetOf, differences, doubtOf, places } from "./reading.js";
 import { Stage } from "./stage.js";
 
 const TOUCH = matchMedia("(hover: none) and (pointer: coarse)");
@@ -36,7 +36,7 @@ export class FieldView {
     const { field } = entry;
     setText(byId("field-name"), field.field);
     const sure = field.confidence === null ? "" : `, ${percent(field.confidence)} sure`;
-    setText(byId("field-about"), `${field.charset}${sure}`);
+    setText(byId("field-about"), `${charsetOf(field).shown ?? field.charset}${sure}`);
     setText(byId("field-place"), `${baseName(field.source)}, page ${field.page}`);
     byId("field-place").title = field.source;
     this.#stage.show(entry);

@@ -3,6 +3,7 @@
 import { element, percent } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+const LETTER = 0.62; // of the size of the type, how wide a letter is
 
 /** Draws a page {width, height, fields} over its picture; gives a function that lights up a field by number. */
 export function drawPage(node, page, address) {
@@ -39,20 +40,22 @@ function fieldGroup(field, page) {
   const group = svg("g", { class: `field ${field.status}` });
   const [x, y, width, height] = field.box;
   group.append(svg("title", {}, `${field.field}: ${field.text || field.status} (${percent(field.confidence)})`));
-  group.append(svg("rect", { x, y, width, height, rx: 4 }));
+  group.append(svg("rect", { class: "frame", x, y, width, height, rx: 4 }));
   for (const { box } of field.characters) {
     group.append(svg("rect", { class: "character", x: box[0], y: box[1], width: box[2], height: box[3] }));
   }
   if (field.text && !field.text.includes("\n")) {
     const size = textSize(field, page);
-    group.append(svg("text", { x, y: Math.max(size, y - size * 0.25), "font-size": size }, field.text));
+    const base = Math.max(size, y - size * 0.3);
+    const plate = { class: "plate", x, y: base - size * 0.85, width: size * LETTER * field.text.length, height: size * 1.1 };
+    group.append(svg("rect", plate), svg("text", { x, y: base, "font-size": size }, field.text));
   }
   return group;
 }
 
 /** So large that it can be read, so small that it stays over its field. */
 function textSize(field, page) {
-  const room = (field.box[2] * 1.1) / Math.max(1, 0.62 * field.text.length);
+  const room = (field.box[2] * 1.1) / Math.max(1, LETTER * field.text.length);
   return Math.max(page.width / 110, Math.min(page.width / 60, room));
 }
 

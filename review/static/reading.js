@@ -6,13 +6,13 @@ const SURE = 0.9;
 const UNSURE = 0.5;
 
 const CHARSETS = {
-  digits: { pattern: /[^0-9\s]/gu, name: "a digit", numeric: true, digits: true },
-  upper: { pattern: /[^A-Z\s]/gu, name: "a capital", change: (text) => text.toUpperCase() },
-  lower: { pattern: /[^a-z\s]/gu, name: "a small letter", change: (text) => text.toLowerCase() },
-  letters: { pattern: /[^A-Za-z\s]/gu, name: "a letter" },
-  alphanumeric: { pattern: /[^A-Z0-9\s]/gu, name: "a capital or a digit", change: (text) => text.toUpperCase(), digits: true },
-  text: { digits: true },
-  mark: { hint: "a ticked box is x" },
+  digits: { shown: "digits", pattern: /[^0-9\s]/gu, name: "a digit", numeric: true, digits: true },
+  upper: { shown: "capitals", pattern: /[^A-Z\s]/gu, name: "a capital", change: (text) => text.toUpperCase() },
+  lower: { shown: "small letters", pattern: /[^a-z\s]/gu, name: "a small letter", change: (text) => text.toLowerCase() },
+  letters: { shown: "letters", pattern: /[^A-Za-z\s]/gu, name: "a letter" },
+  alphanumeric: { shown: "capitals and digits", pattern: /[^A-Z0-9\s]/gu, name: "a capital or a digit", change: (text) => text.toUpperCase(), digits: true },
+  text: { shown: "any characters", digits: true },
+  mark: { shown: "box, x is ticked" },
 };
 
 export const charsetOf = (field) => CHARSETS[field.charset] ?? { digits: true };
