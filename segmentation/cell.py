@@ -154,9 +154,8 @@ class _Cell:
         page = self._documents[token].read(number)
         check_memory(page.gray.size)
         file = shared_file(np.ascontiguousarray(page.gray).data)
-        gray = mapped(file, page.gray.shape)
-        self._page = (name, gray)
-        return gray.shape, page.dpi, file
+        self._page = (name, page.gray)  # and not the shared copy, whose every page would have to be mapped
+        return page.gray.shape, page.dpi, file
 
     def close(self, token: int) -> None:
         document = self._documents.pop(token, None)

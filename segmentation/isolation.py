@@ -104,6 +104,11 @@ class Isolation:
                     bounds = Bounds(max(bounds.seconds - spent, 0.01), bounds.memory)
             return self._ask("segment", (function, sent, template), bounds)[0]
 
+    @property
+    def process_id(self) -> int | None:
+        """Of the other process, while there is one."""
+        return None if self._process is None else self._process.pid
+
     def lives(self, start: int) -> bool:
         """Whether it is still the process of that start, which has what was opened there."""
         ours = self._owner == os.getpid() and start == self.starts

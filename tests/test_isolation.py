@@ -200,7 +200,7 @@ def test_threads_take_turns():
 def test_no_open_file_is_left():
     read(PNG, WIDE)
     before = len(os.listdir("/proc/self/fd"))
-    process = shared_isolation()._process.pid
+    process = shared_isolation().process_id
     there = len(os.listdir(f"/proc/{process}/fd"))
     for _ in range(30):
         read(PNG, WIDE)
