@@ -108,7 +108,7 @@ def calibrate(content: bytes, held: Corrections, before: float) -> tuple[float, 
         fitted, measured = fit_temperature(logits[fit], held.crops.labels[fit], held.masks[fit]), ~fit
         # Never surer than before: what is held back is of the hands that were taught, other fields are not.
         temperature = max(before, fitted)
-        what = "fitted on" if temperature == fitted else "kept from the model before; it is not too high for"
+        what = "fitted on" if temperature == fitted else "kept from the model before, modest enough for"
         told = f"{what} {int(fit.sum())} corrections held back; errors are of {int(measured.sum())} others"
 
     def error(value: float) -> float:

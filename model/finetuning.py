@@ -18,6 +18,7 @@ from model.alphabets import CLASS_COUNT
 from model.classifier import log_softmax
 
 Images = NDArray[np.uint8]
+_MOST = 20_000
 _FAR = 1e3  # below this a class that is not allowed has no probability left
 
 
@@ -27,7 +28,7 @@ class TuningOptions:
 
     Attributes:
         epochs: times that every crop is seen, in ``copies`` variants.
-        copies: variants of each labelled crop.
+        copies: variants of each labelled crop, fewer where all together would be more than 20,000.
         batch: crops a step.
         learning_rate: of Adam at the peak; rises over the first tenth and falls along a cosine.
         smoothing: label smoothing; people slip too.
@@ -93,13 +94,14 @@ def finetune(
 
     keras.utils.set_random_seed(options.seed)
     trunk, head = divide(network)
-    variants = [lesson.images, *(vary(lesson.images) for _ in range(options.copies - 1))]
+    copies = copies_of(len(lesson.labels), options.copies)
+    variants = [lesson.images, *(vary(lesson.images) for _ in range(copies - 1))]
     taught = np.concatenate([_through(trunk, part) for part in variants])
-    known = np.tile(_known(lesson, options.smoothing), (options.copies, 1))
-    allowed = np.tile(lesson.masks, (options.copies, 1))
+    known = np.tile(_known(lesson, options.smoothing), (copies, 1))
+    allowed = np.tile(lesson.masks, (copies, 1))
     anchors = _through(trunk, lesson.anchors)
     answers = _answers(head, anchors, options.softness)
-    weights = np.tile(crop_weights(lesson.corrected, options.confirmed), options.copies)
+    weights = np.tile(crop_weights(lesson.corrected, options.confirmed), copies)
     share = options.anchoring * lesson.sources * weights.sum() / max(1, len(anchors))
     return _train(
         head,
@@ -109,6 +111,11 @@ def finetune(
         options,
         report,
     )
+
+
+def copies_of(count: int, wanted: int) -> int:
+    """How many variants of each of ``count`` crops fit into memory; features take 8 kB each."""
+    return max(1, min(wanted, _MOST // max(1, count)))
 
 
 def divide(network: Any) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from jobs.tuned_model import ENOUGH, Parent, calibrate
 from model.alphabets import CHARACTERS, NOT_A_CHARACTER, charset_mask, class_index
 from model.classifier import load_classifier, log_softmax, read_model
 from model.datasets.corrections import make_corrections
-from model.finetuning import Lesson, TuningOptions, crop_weights, divide, finetune, tuning_rate
+from model.finetuning import Lesson, TuningOptions, copies_of, crop_weights, divide, finetune, tuning_rate
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 needs_tensorflow = pytest.mark.skipif(
@@ -57,6 +57,11 @@ def test_confirmed_characters_do_not_drown_the_corrected():
     assert crop_weights(few, 3.0)[~few].sum() == pytest.approx(30)
     assert crop_weights(~few, 1.0).tolist() == [1.0] * 100  # none weighs more than a corrected one
     assert crop_weights(np.zeros(4, bool), 1.0).tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize(("count", "copies"), [(1, 6), (3333, 6), (5000, 4), (50_000, 1)])
+def test_many_crops_are_not_multiplied(count, copies):
+    assert copies_of(count, 6) == copies
 
 
 def test_the_rate_rises_and_falls():
