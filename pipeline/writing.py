@@ -21,6 +21,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.latency import latencies, latency_counts
+from pipeline.matching import list_folder
 from pipeline.options import JobOptions, utc_now
 from pipeline.records import Failure, PageRows, Row, Seen, ShardFile, Totals
 from pipeline.remote import delete_below
@@ -170,6 +171,7 @@ def commit_run(
         )
     record = run_record_path(options.output, options.run_id)
     if FileSystems.exists(record):
+        discard_temporary(options.output, options.run_id)
         return totals
     for table in TABLES:
         paths = [shard.path for shard in shards if shard.table == table]
@@ -180,13 +182,24 @@ def commit_run(
 
 
 def _place(paths: Sequence[str], folder: str) -> None:
+    """Moves files into a folder, which has no others afterwards.
+
+    A cluster that loses a machine during an earlier try may have had the pages read again: that try has left
+    files with the same rows, perhaps of another number.
+    """
     _make_folder(folder)
-    for number, path in enumerate(paths):
-        target = FileSystems.join(folder, f"part-{number:05d}-of-{len(paths):05d}.parquet")
+    targets = [
+        FileSystems.join(folder, f"part-{number:05d}-of-{len(paths):05d}.parquet")
+        for number in range(len(paths))
+    ]
+    for path, target in zip(paths, targets, strict=True):
         if FileSystems.exists(path):  # else an earlier try has moved it
             FileSystems.rename([path], [target])
         elif not FileSystems.exists(target):
             raise RuntimeError(f"{path}: is gone before it could be moved to {target}")
+    others = sorted(set(list_folder(folder, ".parquet")) - set(targets))
+    if others:
+        FileSystems.delete(others)
 
 
 def _empty_file(table: str, options: JobOptions) -> str:

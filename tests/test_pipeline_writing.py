@@ -73,6 +73,25 @@ def test_committing_twice_is_as_good_as_once(tmp_path):
     assert (tmp_path / "out" / "_runs" / f"{options.run_id}.json").read_text() == before
 
 
+@pytest.mark.parametrize("bundles", [1, 2, 3])
+def test_a_commit_after_the_pages_were_read_again_doubles_no_row(tmp_path, monkeypatch, bundles):
+    options, shards = committed(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "_write_record", lambda *args: (_ for _ in ()).throw(OSError("disk")))
+        with pytest.raises(OSError, match="disk"):
+            commit_run(options, 6, shards)
+    again = []  # the same six pages, in bundles that the runner has cut anew
+    for part in range(bundles):
+        writer = BundleWriter(options)
+        for i in range(part, 6, bundles):
+            writer.add(failure(i))
+        again += writer.finish()
+    commit_run(options, 6, again)
+    files = (tmp_path / "out" / "failures" / f"run={options.run_id}").iterdir()
+    sources = [row["source"] for path in files for row in pq.read_table(path).to_pylist()]
+    assert sorted(sources) == sorted(failure(i).source for i in range(6))
+
+
 def test_a_commit_that_died_half_way_can_be_repeated(tmp_path, monkeypatch):
     options, shards = committed(tmp_path)
     with monkeypatch.context() as patch:
