@@ -126,7 +126,6 @@ class Cluster:
             f"--flink_job_server_jar={self.job_server}",
             "--environment_type=EXTERNAL",
             f"--environment_config={POOL}:{self.pool_port}",
-            "--environment_cache_millis=60000",
             f"--parallelism={self.parallelism}",
         ]
 
