@@ -23,6 +23,10 @@ RUNNER_SIDE = (
     "--number_of_execution_retries",
     "--execution_retry_delay",
     "--disable_metrics",
+    "--execution_mode_for_batch",
+    "--use_datastream_for_batch",
+    "--files_to_stage",
+    "--flink_conf_dir",
 )
 
 

@@ -8,7 +8,7 @@ workers. On a cluster of several machines each has a pool of its own; here each 
 import argparse
 import threading
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 from apache_beam.portability.api import beam_fn_api_pb2_grpc
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from apache_beam.utils import thread_pool_executor

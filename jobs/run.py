@@ -9,6 +9,7 @@ from pathlib import Path
 from jobs.beam_flags import beam_options
 from jobs.cli import stderr_hidden, version
 from jobs.exit_codes import CommandError, ExitCode
+from jobs.portable_job import check_reachable
 from jobs.remote_checks import claim_remote_output, first_remote, local_copy, open_stores, run_taken
 from jobs.run_lock import RunLock, clear_dead_runs
 from jobs.running import run_job
@@ -141,6 +142,7 @@ def run(args: argparse.Namespace) -> int:
     args.template = [local_copy("--template", name, flags) for name in args.template]
     options = job_options(args)
     open_stores(options, flags)
+    check_reachable(flags)
     files = check_inputs(options.inputs)
     check_earlier(options)
     stages = real_stages(options)

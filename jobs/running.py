@@ -15,6 +15,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
+from jobs import portable_job
 from jobs.beam_flags import worker_processes
 from jobs.cli import stderr_hidden
 from jobs.dataflow.job import cancel_job, check_ended, show_job, written_graph
@@ -71,6 +72,7 @@ def run_job(
             pipeline = beam.Pipeline(options=flags)
             build(pipeline, options, stages)
             result = pipeline.run()
+            interrupts.watch_again()
             show_job(result, flags, stream)
             state = result.wait_until_finish()
         if written_graph(flags):
@@ -83,6 +85,7 @@ def run_job(
         guard.end_workers()
         if interrupts.seen or not isinstance(error, Exception):
             cancel_job(result)
+            portable_job.cancel_job(result)
             _discard_interrupted(options)
             raise KeyboardInterrupt from error
         check_ended(result, flags)
@@ -156,6 +159,12 @@ class Interrupts:
         if self._watching:
             self._before = {sign: signal.signal(sign, self._interrupt) for sign in _STOPS}
         return self
+
+    def watch_again(self) -> None:
+        """Comes before handlers that a runner has put in between: Beam's ends the job service with them."""
+        if self._watching:
+            for sign in self._before:
+                signal.signal(sign, self._interrupt)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.seen = True
