@@ -13,6 +13,7 @@ export class FieldView {
   #stage = new Stage(byId("stage"));
   #entry = null;
   #act;
+  #followed = null;
 
   /** `act` is called as act("other", number) when a reading is clicked. */
   constructor(act) {
@@ -29,6 +30,7 @@ export class FieldView {
   show(entry) {
     byId("work").hidden = !entry;
     this.#entry = entry;
+    this.#followed = null;
     if (!entry) {
       delete byId("stage").dataset.field;
       return;
@@ -101,6 +103,9 @@ export class FieldView {
   #follow() {
     if (!this.#entry) return;
     const { value, chosen, edited } = this.line;
+    const now = `${this.#entry.field.id} ${chosen} ${value}`;
+    if (now === this.#followed) return; // browsers tell of selections late, and twice
+    this.#followed = now;
     this.#stage.follow(value, chosen);
     for (const button of byId("others").querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(edited && button.dataset.text === value));

@@ -1,6 +1,6 @@
 // The whole page with the field marked, to be moved and enlarged by keys, wheel and hand.
 
-import { byId, element } from "./dom.js";
+import { baseName, byId, element } from "./dom.js";
 
 const STEP = 1.35;
 const LARGEST = 8;
@@ -14,6 +14,7 @@ export class PageView {
   #size = [1, 1];
   #box = [0, 0, 1, 1];
   #drag = null;
+  #middle = [0.5, 0.5]; // of what is seen, in shares of the page
 
   constructor(closed) {
     this.#viewport.append(this.#layer);
@@ -35,7 +36,8 @@ export class PageView {
 
   async open(field) {
     this.#dialog.showModal();
-    byId("page-title").textContent = `${field.source}, page ${field.page}`;
+    byId("page-title").textContent = `${baseName(field.source)}, page ${field.page}`;
+    byId("page-title").title = field.source;
     this.#layer.replaceChildren(element("p", { class: "wait", text: "The page is coming …" }));
     this.#layer.removeAttribute("style");
     this.#viewport.focus();
@@ -99,13 +101,14 @@ export class PageView {
     const edge = (centre, size, space) =>
       size <= space ? (space - size) / 2 : Math.min(0, Math.max(space - size, space / 2 - centre * size));
     const [left, top] = [edge(view.x, width, clientWidth), edge(view.y, height, clientHeight)];
-    if (width > clientWidth) view.x = (clientWidth / 2 - left) / width;
-    if (height > clientHeight) view.y = (clientHeight / 2 - top) / height;
+    // What is asked for stays, so that enlarging goes on towards the field when the edge lets it.
+    this.#middle = [(clientWidth / 2 - left) / width, (clientHeight / 2 - top) / height];
     this.#layer.style.transform = `translate(${left}px, ${top}px) scale(${view.scale})`;
     this.#layer.style.setProperty("--line-width", `${3 / view.scale}px`);
   }
 
   #move(x, y) {
+    [this.#view.x, this.#view.y] = this.#middle;
     this.#view.x += x / (this.#size[0] * this.#view.scale);
     this.#view.y += y / (this.#size[1] * this.#view.scale);
     this.#place();

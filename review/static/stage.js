@@ -12,14 +12,15 @@ export class Stage {
   #entry = null;
   #paper = element("div", { class: "paper" });
   #row = element("div", { class: "row-under", "aria-hidden": "true" });
-  #marked = element("p", { class: "marked" });
+  #ink = element("div", { class: "ink", "aria-hidden": "true" });
   #wait = element("p", { class: "wait", text: "The picture is coming …" });
   #scale = 1;
   #value = "";
+  #chosen = null;
 
   constructor(node) {
     this.#node = node;
-    node.append(this.#paper, this.#marked);
+    node.append(this.#paper);
     new ResizeObserver(() => this.#entry && this.#arrange()).observe(node);
   }
 
@@ -40,8 +41,6 @@ export class Stage {
     this.#draw();
   }
 
-  #chosen = null;
-
   #arrange() {
     const { field, image, loaded } = this.#entry;
     const long = isLong(field);
@@ -54,33 +53,37 @@ export class Stage {
     const height = `${field.picture_height * scale}px`;
     if (loaded) {
       image.style.height = height;
-      this.#paper.replaceChildren(image, this.#row);
+      this.#paper.replaceChildren(image, long ? this.#ink : this.#row);
     } else {
       this.#wait.style.height = height;
       this.#paper.replaceChildren(this.#wait, this.#row);
     }
-    this.#row.hidden = long;
-    this.#marked.hidden = !long;
     this.#draw();
   }
 
   #draw() {
     const { field } = this.#entry;
     const value = this.#value ?? field.text;
-    if (isLong(field)) this.#drawLong(field);
+    if (isLong(field)) this.#drawLong(field, value);
     else this.#drawRow(field, value);
   }
 
-  #drawLong(field) {
-    const parts = [];
-    let from = 0;
-    for (const { letter, index, character } of readPlaces(field)) {
-      const doubt = doubtOf(character, field.characters);
-      if (!doubt) continue;
-      parts.push(field.text.slice(from, index), element("mark", { class: doubt, text: letter, title: aboutCharacter(character) }));
-      from = index + letter.length;
-    }
-    this.#marked.replaceChildren(...parts, field.text.slice(from));
+  /** Of a paragraph the doubtful characters are marked in the picture itself. */
+  #drawLong(field, value) {
+    const doubtful = field.characters.filter((character) => doubtOf(character, field.characters));
+    const letters = places(value, field.characters);
+    const fits = letters.length === field.characters.length;
+    const chosen = fits ? letters.find(({ index }) => index === this.#chosen)?.character : null;
+    this.#ink.replaceChildren(...doubtful.map((character) => this.#mark(character, field)), ...(chosen ? [this.#mark(chosen)] : []));
+  }
+
+  /** A line under a doubtful character, or a frame around the chosen one. */
+  #mark(character, field) {
+    const [x, y, width, height] = character.box.map((side) => side * this.#scale);
+    const mark = element("i", { class: field ? `under ${doubtOf(character, field.characters)}` : "around" });
+    Object.assign(mark.style, { left: `${x}px`, width: `${Math.max(3, width)}px` });
+    Object.assign(mark.style, field ? { top: `${y + height + 1}px` } : { top: `${y}px`, height: `${height}px` });
+    return mark;
   }
 
   #drawRow(field, value) {
@@ -97,7 +100,7 @@ export class Stage {
     this.#row.style.height = `${size * 1.45}px`;
     this.#row.style.fontSize = `${size}px`;
     this.#row.replaceChildren(
-      ...(within ? letters.map(({ character }) => this.#bracket(character, field)) : []),
+      ...(within ? letters.map(({ character, index }) => this.#bracket(character, field, index === this.#chosen)) : []),
       ...letters.map(({ letter, index, character }, at) => {
         const same = character && character.label === letter;
         const doubt = same ? doubtOf(character, field.characters) : "";
@@ -112,8 +115,9 @@ export class Stage {
     );
   }
 
-  #bracket(character, field) {
+  #bracket(character, field, chosen) {
     const line = element("i", { class: `bracket ${doubtOf(character, field.characters)}` });
+    line.classList.toggle("chosen", chosen);
     line.style.left = `${character.box[0] * this.#scale}px`;
     line.style.width = `${Math.max(3, character.box[2] * this.#scale)}px`;
     return line;

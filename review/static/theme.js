@@ -17,7 +17,10 @@
     document.documentElement.dataset.theme = chosen;
     const button = document.getElementById("theme");
     if (button) {
-      button.textContent = `◐ ${NAMES[chosen]}`;
+      const word = document.createElement("span");
+      word.className = "word";
+      word.textContent = NAMES[chosen];
+      button.replaceChildren("◐ ", word);
       button.setAttribute("aria-label", `Colours: ${NAMES[chosen]}`);
     }
   };
