@@ -193,8 +193,10 @@ def test_the_loop_as_commands(corrected, monkeypatch, capsys):
     assert first["new_error_rate"] < 0.3 < first["old_error_rate"]
     assert cli.main(["evaluate", "--dataset", "corrections:out", "--model", "mine.tflite"]) == 0
     again = ["--dataset", "corrections:out", "--from-model", "runs/mine/model.keras", "--out", "runs/more"]
-    assert cli.main(["train", *again, "--epochs", "1"]) == 0
-    assert json.loads(Path("runs/more/model.json").read_text())["started_from"]["scores"] == card["scores"]
+    assert cli.main(["train", *again, "--epochs", "1", "--rehearse", "npz:corrections.npz"]) == 0
+    more = json.loads(Path("runs/more/model.json").read_text())
+    assert more["started_from"]["scores"] == card["scores"]
+    assert more["read_as_before"] == {"rendered": 600, "npz:corrections.npz": 200}
 
 
 @needs_tensorflow
