@@ -19,7 +19,7 @@ from segmentation.templates import FieldSpec, FormTemplate
 Floats = NDArray[np.float64]
 
 WORK_DPI = 150.0
-MIN_INTERPOLATED = 0.45  # working pixels per page pixel, down to which every page pixel still has its say
+INTERPOLATED = (0.45, 0.55)  # working pixels per page pixel at which interpolation is as good as a mean
 MIN_RUN = 14  # pixels at WORK_DPI; a 3 pixel rule keeps runs of this length up to 10 degrees of skew
 MIN_RULE = 30  # pixels at WORK_DPI, about 5 mm: shorter ones are strokes of writing or print
 SHORTEST_RULE = 16  # the same for forms of which the cell lines are that short
@@ -36,6 +36,7 @@ MIN_MATCHED = 0.5
 FEW_RULES = 6  # a form needs these even if they are more than half, or all it has: four rules are on any page
 UPRIGHT_BONUS = 0.15  # share of the rules by which a turned page must match better than one that is not
 LONGEST = 1.5  # length of a found rule, at most, in lengths of the longest of the form
+MANY_RULES = 40  # found in place, after which no other first guess is tried: four fit in several ways
 SURE = 0.9  # share of rules found that ends the search; with less it may be seen upside down
 MIN_AGREEMENT = 0.45  # share of rules found times share of their ends in place: a table has rules anywhere
 END_REACH = 8.0  # pixels at WORK_DPI that the end of a rule may lie off
@@ -273,9 +274,11 @@ def find_rules(gray: NDArray[np.uint8], factor: float, shortest: float = MIN_RUL
     """
     height, width = gray.shape
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    # Means of whole blocks of pixels are fast, and so is interpolation; means of other areas are not.
+    # Means of whole blocks of pixels are fast, and so is interpolation; means of other areas take a tenth of
+    # the time of a page.
+    halves = INTERPOLATED[0] <= factor <= INTERPOLATED[1] or factor >= 1
     blocks = width % size[0] == 0 and height % size[1] == 0
-    method = cv2.INTER_AREA if blocks or factor < MIN_INTERPOLATED else cv2.INTER_LINEAR
+    method = cv2.INTER_LINEAR if halves and not blocks else cv2.INTER_AREA
     small = cv2.resize(gray, size, interpolation=method)
     level, _ = cv2.threshold(small[::2, ::2], 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
     _, ink = cv2.threshold(small, level, 255, cv2.THRESH_BINARY_INV)
@@ -409,7 +412,7 @@ def fit_rules(
         fit = _refine(start, _near_rules(start, found, targets), targets)
         if best is None or (fit[2], -fit[1]) > (best[2], -best[1]):
             best = fit
-        if best[2] >= SURE * count:
+        if best[2] >= max(SURE * count, MANY_RULES):
             break
     return best
 

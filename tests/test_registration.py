@@ -243,3 +243,14 @@ def test_a_real_page():
     found = register(page, load_template("hsf"))
     assert (found.matched, found.landmarks) == (136, 136)
     assert found.residual < 1.5
+
+
+def test_a_form_of_four_rules_is_placed_by_the_best_of_its_guesses():
+    folder = Path(__file__).parent.parent / "sample_forms" / "strip"
+    page = cv2.imread(str(folder / "form_0004.jpg"), cv2.IMREAD_GRAYSCALE)
+    template = load_template(str(folder / "strip.toml"))
+    box = template.fields[0].box
+    middle = box.y + box.height / 2
+    places = register(page, template).matrix @ np.array([[box.x, middle, 1], [box.right, middle, 1]]).T
+    # Where its upright sides are printed on this page; two strokes of writing would fit nearly as well.
+    assert places[0] == pytest.approx((525, 1064.5), abs=3)
