@@ -23,9 +23,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.image_document import Document, ImageError, ImageErrorCode, ImageLimits, is_memory_error
+from segmentation.image_document import (
+    BYTES_A_PIXEL,
+    Document,
+    ImageError,
+    ImageErrorCode,
+    ImageLimits,
+    is_memory_error,
+)
 
-BYTES_A_PIXEL = 8  # the most that decoding and segmenting take at once
 ALARM_AFTER = 5.0  # seconds after its time that the process ends itself, if nobody has ended it
 _LENGTH = struct.Struct(">Q")
 _ORPHAN_SECONDS = 1.0
@@ -105,9 +111,9 @@ def mapped(file: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
 class _BoundLimits(ImageLimits):
     """Limits that also refuse a page for which the memory would not suffice, before anything is allocated."""
 
-    def check_size(self, width: int, height: int) -> None:
+    def check_size(self, width: int, height: int, bytes_a_pixel: int = BYTES_A_PIXEL) -> None:
         ImageLimits.check_size(self, width, height)
-        check_memory(BYTES_A_PIXEL * width * height)
+        check_memory(bytes_a_pixel * width * height)
 
 
 def check_memory(needed: int) -> None:

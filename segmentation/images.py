@@ -10,9 +10,9 @@ before anything is decoded, and whatever a decoder raises comes out as one error
 
 from collections.abc import Callable
 
-from segmentation.cell import BYTES_A_PIXEL
 from segmentation.ihead import is_ihead, open_ihead
 from segmentation.image_document import (
+    BYTES_A_PIXEL,
     Document,
     ImageError,
     ImageErrorCode,

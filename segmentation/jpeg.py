@@ -11,6 +11,7 @@ from PIL import JpegImagePlugin
 from segmentation.image_document import Document, ImageLimits, Page, corrupt, gray_pixels, stated_dpi, upright
 
 _ORIENTATION = 0x0112
+_BYTES_OF_LUMA, _BYTES_OF_CMYK = 5, 10  # a pixel, while decoding
 _START_OF_SCAN = b"\xff\xda"
 # A progressive file has about ten scans, each a pass over the whole page: thousands would stall a worker.
 _MOST_SCANS = 200
@@ -24,7 +25,7 @@ def open_jpeg(data: bytes, limits: ImageLimits) -> Document:
     """
     # The class itself and not Image.open, which would warn of sizes by a limit of its own.
     with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
-        limits.check_size(*image.size)
+        limits.check_size(*image.size, _BYTES_OF_CMYK if image.mode == "CMYK" else _BYTES_OF_LUMA)
         progressive = "progressive" in image.info
     if progressive and data.count(_START_OF_SCAN) > _MOST_SCANS:
         raise corrupt("JPEG", f"it has more than {_MOST_SCANS} scans")

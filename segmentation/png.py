@@ -8,6 +8,7 @@ so that damage is found before any pixel is made.
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +29,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _ORIENTATION = 0x0112
 _GRAY = 0
+_BYTES_WITHOUT_ALPHA = 8  # 2 unless some colour is transparent; with alpha as many as a channel has bits
+_ROWS = 256  # that are laid over white at a time
 _COLOR_TYPES_WITH_ALPHA = (4, 6)
 _METRES_PER_INCH = 0.0254
 _HEADER = struct.Struct(">IIBBBBB")
@@ -78,14 +81,21 @@ class _PngDocument(Document):
     def _with_alpha(self) -> NDArray[np.uint8]:
         pixels = self._pixels(cv2.IMREAD_UNCHANGED)
         if pixels.ndim == 3 and pixels.shape[2] == 4:
-            gray, alpha = cv2.cvtColor(pixels, cv2.COLOR_BGRA2GRAY), pixels[:, :, 3]
-            full = np.iinfo(pixels.dtype).max
-            over_white = full - cv2.multiply(full - gray, alpha, scale=1 / full)
-            return _eight_bits(over_white)
+            over_white = np.empty(pixels.shape[:2], np.uint8)
+            for top in range(0, len(pixels), _ROWS):  # what is needed besides then stays small
+                over_white[top : top + _ROWS] = _over_white(pixels[top : top + _ROWS])
+            return over_white
         gray = _eight_bits(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if pixels.ndim == 3 else pixels)
         if self._header.color_type == _GRAY and self._header.transparency:
             gray[pixels == _transparent_gray(self._header)] = 255
         return gray
+
+
+def _over_white(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Grey on white of blue, green, red and alpha, 8 or 16 bits (H, W, 4)."""
+    gray, alpha = cv2.cvtColor(pixels, cv2.COLOR_BGRA2GRAY), np.ascontiguousarray(pixels[:, :, 3])
+    full = np.iinfo(pixels.dtype).max
+    return _eight_bits(full - cv2.multiply(full - gray, alpha, scale=1 / full))
 
 
 def _has_alpha(header: _Header) -> bool:
@@ -114,7 +124,8 @@ def _read_header(data: bytes, limits: ImageLimits) -> _Header:
             if kind != b"IHDR" or end - start != _HEADER.size:
                 raise corrupt("PNG", "it has no header")
             width, height, depth, color_type, *_ = _HEADER.unpack_from(data, start)
-            limits.check_size(width, height)
+            alpha = color_type in _COLOR_TYPES_WITH_ALPHA
+            limits.check_size(width, height, max(depth, 8) + 1 if alpha else _BYTES_WITHOUT_ALPHA)
         elif kind in (b"tRNS", b"pHYs", b"eXIf"):
             found.setdefault(kind, data[start:end])
         elif kind == b"IEND":

@@ -1,7 +1,14 @@
 """The parts of the benchmarks that could be wrong without anybody seeing it."""
 
+import csv
+import json
+import os
+from dataclasses import asdict, fields
 from pathlib import Path
 
+import pytest
+
+from benchmarks import scale, soak, soak_report
 from benchmarks.commands import FIELDS_PER_PAGE, QUERIES, write_results
 from benchmarks.page import SAMPLES, PageReader, bare_decode, decode_and_label
 from benchmarks.timing import Spread, in_rounds, ratio, table
@@ -47,3 +54,52 @@ def test_the_stages_of_a_page_add_up_to_the_page():
     assert spent["candidates"] == len(reader.crops(data))
     assert bare_decode(data).ndim == 2
     decode_and_label(data)
+
+
+def test_a_model_of_many_pages():
+    inputs = scale.Inputs(seconds_a_page=0.36, start=100, tail=1.0, rename=0.1)
+    one = scale.forecast(1_000_000, 10, inputs, 5_000)
+    assert one.work == 36_000
+    assert one.listing == 400
+    assert one.files == 30_000
+    assert one.hours == (100 + 400 + 36_000 + 3_000) / 3600
+    assert one.first_bottleneck(inputs) == "reading pages"
+    assert scale.forecast(1_000_000, 200, inputs, 5_000).first_bottleneck(inputs) == "renaming files"
+    assert "13 GB" in scale.forecast(10**8, 10, inputs, 13_000).first_bottleneck(inputs)
+    assert 1_000 < scale.memory_of_a_bundle(100) < 100_000
+
+
+def test_the_start_is_taken_out_of_what_a_page_costs():
+    told = soak.costs({1: [3.0, 5.0, 4.0], 100: [13.9, 13.9, 13.9]}, 4.0 + 9_999 * 0.11, 10_000)
+    assert told["cpu_seconds_a_page_at_100"] == pytest.approx(0.1)
+    assert told["ratio"] == pytest.approx(1.1)
+
+
+def test_a_soak_is_told_by_its_greatest_worker(tmp_path: Path):
+    with open(tmp_path / "samples.csv", "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, [field.name for field in fields(soak.Sample)])
+        writer.writeheader()
+        for pages in range(0, 1001, 10):
+            for process, megabytes in ((1, 250.0), (2, 260.0 + pages / 100), (3, 2.0)):
+                role = "launcher" if process == 1 else "worker"
+                sample = soak.Sample(pages / 10, pages, role, process, megabytes, 0, 16, 23, 0, 0)
+                writer.writerow(asdict(sample))
+    summary = {"template": "x.toml", "pages": 1000, "workers": 1, "ratio": 1.02}
+    summary |= {"cpu_seconds_a_page_at_100": 0.05, "cpu_seconds_a_page_at_1000": 0.051}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    row = soak_report.figures(tmp_path)
+    name = "x, 1,000 pages, 1 workers"
+    assert row == [name, "261 / 269", "270", "16 / 16", "23 / 23", "50.0 / 51.0", "1.020"]
+    soak_report.draw([tmp_path], tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 5000
+
+
+def test_a_soak_lists_pages_under_many_names_and_sees_this_process(tmp_path: Path):
+    (tmp_path / "rendered").mkdir()
+    for name in ("a.png", "b.png", "a.truth.json"):
+        (tmp_path / "rendered" / name).write_text(name)
+    folder = soak.linked(tmp_path / "rendered", tmp_path / "scans", 5)
+    assert [path.read_text() for path in sorted(folder.iterdir())] == ["a.png", "b.png"] * 2 + ["a.png"]
+    seen = next(iter(soak.samples(os.getpid(), 7, 1.0)))
+    assert (seen.pages, seen.role) == (7, "launcher")
+    assert seen.resident_mb > 10
