@@ -100,10 +100,10 @@ def visit(browser: Browser, address: str, verifier: str | None = "ann", **option
 
 
 @contextlib.contextmanager
-def desk_server(desk: Desk) -> Iterator[str]:
+def desk_server(desk: Desk, access: Access | None = None) -> Iterator[str]:
     """A desk served by a thread; gives its address."""
     listening = listen("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(desk, Access(), poll_seconds=0.2), log_config=None)
+    config = uvicorn.Config(create_app(desk, access or Access(), poll_seconds=0.2), log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

@@ -7,6 +7,7 @@ import pytest
 
 from jobs.query import execute, open_results
 from review.keys import parse_field_id
+from review.security import Access
 from review.verified import read_verified
 from tests.desk_browser import all_saved, browser, desk_server, press, said, shown_field, visit
 from tests.desk_folder import field, open_desk, write_run
@@ -343,6 +344,51 @@ def test_an_answer_that_is_not_taken_is_kept_and_told(chromium, output, address)
         page.wait_for_selector("#refused", state="hidden")
         assert page.is_hidden("#banner")
     assert said(output)[key] == ("text", "1", "carl")
+
+
+def test_fields_that_went_to_somebody_else_are_dropped(chromium, output):
+    with (
+        desk_server(open_desk(output, lease_seconds=1.0)) as address,
+        visit(chromium, address, "ann") as visited,
+        visit(chromium, address, "bob") as other,
+    ):
+        page = visited.open()
+        key = shown_field(page)
+        page.wait_for_timeout(1500)  # longer than the lease, while ann is away
+        theirs = other.open()
+        assert shown_field(theirs) == key
+        press(theirs, "Enter")
+        goes_on(theirs, key)
+        all_saved(theirs)
+        press(page, "Enter")
+        page.wait_for_selector("#banner-text:text('not taken')")
+        page.wait_for_function(
+            "() => !document.querySelector('#stage').dataset.field || document.querySelector("
+            "'#saves').dataset.state === 'idle'"
+        )
+    assert said(output)[key][2] == "bob"
+
+
+def test_a_visitor_without_the_token_is_asked_and_keeps_the_answers(chromium, output):
+    token = "a-token-of-my-own-choice"
+    with (
+        desk_server(open_desk(output), Access(token)) as address,
+        visit(chromium, address) as visited,
+    ):
+        page = visited.open(f"/?token={token}#")
+        key = shown_field(page)
+        visited.context.clear_cookies()
+        press(page, "Enter")
+        page.wait_for_selector("#banner-button:text('Enter it')")
+        with visited.context.expect_page() as opened:
+            page.click("#banner-button")
+        login = opened.value
+        login.fill("input[name=token]", token)
+        login.press("input[name=token]", "Enter")
+        login.wait_for_selector("#verifier")
+        page.click("#saves")
+        all_saved(page)
+    assert set(said(output)) == {key}
 
 
 def test_readings_with_markup_are_text(chromium, tmp_path):

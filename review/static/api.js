@@ -47,7 +47,9 @@ async function fetched(method, path, body, { signal, keepalive = false, patience
   let answer;
   try {
     answer = await fetch(path, {
-      method, headers, keepalive,
+      method,
+      headers,
+      keepalive,
       body: body === undefined || isForm ? body : JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, late]) : late,
       redirect: "error",

@@ -88,11 +88,16 @@ export class FieldView {
     const list = byId("others");
     list.replaceChildren(
       ...field.runners_up.slice(0, 9).map(({ text, confidence }, at) => {
-        const letters = differences(text, field.text).map(({ letter, differs }) => (differs ? element("b", { text: letter }) : letter));
-        const button = element("button", { type: "button", data: { text } },
+        const letters = differences(text, field.text).map(({ letter, differs }) =>
+          differs ? element("b", { text: letter }) : letter,
+        );
+        const button = element(
+          "button",
+          { type: "button", data: { text } },
           element("kbd", { text: otherKey(field, at + 1) }),
           element("span", { class: "text" }, ...(letters.length ? letters : ["blank"])),
-          element("span", { class: "share", text: percent(confidence) }));
+          element("span", { class: "share", text: percent(confidence) }),
+        );
         button.addEventListener("click", () => this.#act("other", at + 1));
         return element("li", {}, button);
       }),

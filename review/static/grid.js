@@ -35,7 +35,11 @@ class Grid {
     try {
       const labels = await call("GET", "/api/labels");
       const order = [...labels].sort((one, other) => (one.label < other.label ? -1 : 1));
-      byId("label").replaceChildren(...order.map(({ label, count }) => element("option", { value: label, text: `${label}  ·  ${count.toLocaleString("en")}` })));
+      byId("label").replaceChildren(
+        ...order.map(({ label, count }) =>
+          element("option", { value: label, text: `${label}  ·  ${count.toLocaleString("en")}` }),
+        ),
+      );
       if (!labels.some(({ label }) => label === this.#label)) this.#label = labels[0]?.label ?? "";
       byId("label").value = this.#label;
       if (!labels.length) this.#tell("No character has been read yet.");
@@ -73,8 +77,12 @@ class Grid {
 
   #tile(item, at) {
     const image = element("img", { alt: "", loading: "lazy", draggable: "false", src: item.picture });
-    return element("div", { class: "tile", role: "option", id: `tile-${at}`, data: { at } },
-      image, element("span", { class: "share", text: percent(item.confidence) }));
+    return element(
+      "div",
+      { class: "tile", role: "option", id: `tile-${at}`, data: { at } },
+      image,
+      element("span", { class: "share", text: percent(item.confidence) }),
+    );
   }
 
   #drawMarks() {
@@ -96,7 +104,10 @@ class Grid {
     });
     const count = this.#marks.size;
     const parts = [wrong && `${wrong} wrong`, named && `${named} with another name`].filter(Boolean);
-    setText(byId("tally"), parts.length ? `On this page: ${parts.join(", ")}.` : "On this page nothing is marked as wrong.");
+    setText(
+      byId("tally"),
+      parts.length ? `On this page: ${parts.join(", ")}.` : "On this page nothing is marked as wrong.",
+    );
     byId("send").disabled = !count;
     byId("send").firstChild.textContent = count ? `Send ${count} ` : "Send ";
     const pill = byId("saves");
@@ -153,7 +164,8 @@ class Grid {
 
   async #send(restIsRight) {
     if (restIsRight) {
-      for (const item of this.#items) if (!this.#marks.of(item)) this.#marks.set(item, { verdict: "right", label: null });
+      for (const item of this.#items)
+        if (!this.#marks.of(item)) this.#marks.set(item, { verdict: "right", label: null });
     }
     if (!this.#marks.size) return;
     try {

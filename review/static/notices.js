@@ -5,7 +5,7 @@ import { byId, element, plural, setText } from "./dom.js";
 const VERDICTS = { blank: "blank", unreadable: "unreadable" };
 
 /** An answer in words. */
-export const inWords = ({ op, verdict, text }) => (op === "undo" ? "undoing" : VERDICTS[verdict] ?? text);
+export const inWords = ({ op, verdict, text }) => (op === "undo" ? "undoing" : (VERDICTS[verdict] ?? text));
 
 /** Shows how many answers are on their way. */
 export function showSaves(outbox) {

@@ -72,7 +72,9 @@ export class Outbox extends EventTarget {
 
   /** What the server did not take: [{key, item, reason}]. */
   get refused() {
-    return keysOf(REFUSED).map((key) => ({ key, ...load(key) })).filter((entry) => entry.item);
+    return keysOf(REFUSED)
+      .map((key) => ({ key, ...load(key) }))
+      .filter((entry) => entry.item);
   }
 
   /** Lets a refused answer go, or sends it once more. */

@@ -8,7 +8,11 @@ const LETTER = 0.62; // of the size of the type, how wide a letter is
 /** Draws a page {width, height, fields} over its picture; gives a function that lights up a field by number. */
 export function drawPage(node, page, address) {
   const image = element("img", { src: address, alt: `Page ${page.page}` });
-  const drawing = svg("svg", { viewBox: `0 0 ${page.width} ${page.height}`, role: "img", "aria-label": "Boxes and readings" });
+  const drawing = svg("svg", {
+    viewBox: `0 0 ${page.width} ${page.height}`,
+    role: "img",
+    "aria-label": "Boxes and readings",
+  });
   const groups = page.fields.map((field) => fieldGroup(field, page));
   drawing.append(...groups);
   const paper = element("div", { class: "sheet-of-paper" }, image);
@@ -24,11 +28,17 @@ export function drawPage(node, page, address) {
 export function listFields(body, page, light) {
   body.replaceChildren(
     ...page.fields.map((field, at) => {
-      const row = element("tr", { class: field.status },
+      const row = element(
+        "tr",
+        { class: field.status },
         element("th", { scope: "row", text: field.field }),
         element("td", { class: "text", text: field.text || (field.status === "blank" ? "blank" : "–") }),
-        element("td", { text: percent(field.confidence), title: othersOf(field) }));
-      for (const [name, on] of [["pointerenter", true], ["pointerleave", false]]) {
+        element("td", { text: percent(field.confidence), title: othersOf(field) }),
+      );
+      for (const [name, on] of [
+        ["pointerenter", true],
+        ["pointerleave", false],
+      ]) {
         row.addEventListener(name, () => light(at, on, on));
       }
       return row;
@@ -47,7 +57,13 @@ function fieldGroup(field, page) {
   if (field.text && !field.text.includes("\n")) {
     const size = textSize(field, page);
     const base = Math.max(size, y - size * 0.3);
-    const plate = { class: "plate", x, y: base - size * 0.85, width: size * LETTER * field.text.length, height: size * 1.1 };
+    const plate = {
+      class: "plate",
+      x,
+      y: base - size * 0.85,
+      width: size * LETTER * field.text.length,
+      height: size * 1.1,
+    };
     group.append(svg("rect", plate), svg("text", { x, y: base, "font-size": size }, field.text));
   }
   return group;

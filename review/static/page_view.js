@@ -48,7 +48,9 @@ export class PageView {
     try {
       await image.decode();
     } catch {
-      this.#layer.replaceChildren(element("p", { class: "wait", text: "The page does not come. Close, and try again." }));
+      this.#layer.replaceChildren(
+        element("p", { class: "wait", text: "The page does not come. Close, and try again." }),
+      );
       return;
     }
     this.#size = [image.naturalWidth, image.naturalHeight];

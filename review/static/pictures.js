@@ -10,8 +10,7 @@ export class Pictures {
   /** Begins to fetch the picture of an entry {field}; sets `image` and `ready`, a promise that never fails. */
   want(entry, first = false) {
     if (entry.ready) return;
-    entry.loaded = false;
-    entry.dropped = false;
+    Object.assign(entry, { loaded: false, failing: false, dropped: false });
     entry.ready = new Promise((resolve) => {
       const job = { entry, resolve };
       if (first) this.#queue.unshift(job);
@@ -52,10 +51,10 @@ export class Pictures {
       try {
         await image.decode();
         entry.image = image;
-        entry.loaded = true;
+        Object.assign(entry, { loaded: true, failing: false });
         return;
       } catch {
-        entry.troubled?.();
+        entry.failing = tries >= 2;
         await new Promise((resolve) => setTimeout(resolve, WAITS[Math.min(tries, WAITS.length - 1)]));
       }
     }

@@ -8,9 +8,20 @@ const UNSURE = 0.5;
 const CHARSETS = {
   digits: { shown: "digits", pattern: /[^0-9\s]/gu, name: "a digit", numeric: true, digits: true },
   upper: { shown: "capitals", pattern: /[^A-Z\s]/gu, name: "a capital", change: (text) => text.toUpperCase() },
-  lower: { shown: "small letters", pattern: /[^a-z\s]/gu, name: "a small letter", change: (text) => text.toLowerCase() },
+  lower: {
+    shown: "small letters",
+    pattern: /[^a-z\s]/gu,
+    name: "a small letter",
+    change: (text) => text.toLowerCase(),
+  },
   letters: { shown: "letters", pattern: /[^A-Za-z\s]/gu, name: "a letter" },
-  alphanumeric: { shown: "capitals and digits", pattern: /[^A-Z0-9\s]/gu, name: "a capital or a digit", change: (text) => text.toUpperCase(), digits: true },
+  alphanumeric: {
+    shown: "capitals and digits",
+    pattern: /[^A-Z0-9\s]/gu,
+    name: "a capital or a digit",
+    change: (text) => text.toUpperCase(),
+    digits: true,
+  },
   text: { shown: "any characters", digits: true },
   mark: { shown: "box, x is ticked" },
 };
@@ -37,7 +48,10 @@ export function complaint(text, field) {
 
 /** Text as it is kept: one form for each character, no control characters, nothing around it. */
 export function tidy(text, field) {
-  const plain = text.normalize("NFC").replace(/\r\n?/g, "\n").replace(/[\x00-\x08\x0b-\x1f\x7f]/g, "");
+  const plain = text
+    .normalize("NFC")
+    .replace(/\r\n?/g, "\n")
+    .replace(/[\x00-\x08\x0b-\x1f\x7f]/g, "");
   const lines = isLong(field) ? plain : plain.replace(/[\n\t]/g, " ");
   return lines.trim();
 }

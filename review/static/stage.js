@@ -13,7 +13,7 @@ export class Stage {
   #paper = element("div", { class: "paper" });
   #row = element("div", { class: "row-under", "aria-hidden": "true" });
   #ink = element("div", { class: "ink", "aria-hidden": "true" });
-  #wait = element("p", { class: "wait", text: "The picture is coming …" });
+  #wait = element("p", { class: "wait", text: "The picture is coming … F2 shows the page." });
   #scale = 1;
   #value = "";
   #chosen = null;
@@ -74,7 +74,10 @@ export class Stage {
     const letters = places(value, field.characters);
     const fits = letters.length === field.characters.length;
     const chosen = fits ? letters.find(({ index }) => index === this.#chosen)?.character : null;
-    this.#ink.replaceChildren(...doubtful.map((character) => this.#mark(character, field)), ...(chosen ? [this.#mark(chosen)] : []));
+    this.#ink.replaceChildren(
+      ...doubtful.map((character) => this.#mark(character, field)),
+      ...(chosen ? [this.#mark(chosen)] : []),
+    );
   }
 
   /** A line under a doubtful character, or a frame around the chosen one. */
@@ -136,7 +139,10 @@ function spread(count, field, scale) {
 
 /** So large that most letters have room; those too near are moved apart. */
 function typeSize(centres, width) {
-  const gaps = centres.slice(1).map((centre, at) => centre - centres[at]).sort((a, b) => a - b);
+  const gaps = centres
+    .slice(1)
+    .map((centre, at) => centre - centres[at])
+    .sort((a, b) => a - b);
   const usual = gaps.length ? gaps[Math.floor(gaps.length / 3)] : SIZES[1];
   const room = centres.length ? width / centres.length : SIZES[1];
   const size = Math.min(usual * 1.15, room) / WIDTH_OF_LETTER;

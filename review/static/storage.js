@@ -16,7 +16,7 @@ const usable = (() => {
 export const lasting = usable;
 
 export function load(key) {
-  const text = usable ? localStorage.getItem(key) : memory.get(key) ?? null;
+  const text = usable ? localStorage.getItem(key) : (memory.get(key) ?? null);
   if (text === null) return null;
   try {
     return JSON.parse(text);

@@ -52,14 +52,24 @@ export function showRest(work, outbox, progress, asleep) {
 
 function restOf(work, outbox, progress, asleep) {
   if (asleep) return { title: "Resting", text: "Nothing is taken from the queue for this tab." };
-  if (work.problem) return { title: "No fields at the moment", text: `${work.problem.message} Trying again every few seconds.` };
+  if (work.problem)
+    return { title: "No fields at the moment", text: `${work.problem.message} Trying again every few seconds.` };
   if (!work.asked) return { title: "Fetching fields …", text: "" };
   if (outbox.size) return { title: "Saving", text: "The last answers are on their way." };
   const done = progress.sitting ? `${plural(progress.sitting, "answer")} by you in this sitting. ` : "";
-  if (!work.remaining) return { title: "Nothing is doubtful any more", text: `${done}Fields of new runs appear here by themselves.` };
+  if (!work.remaining)
+    return { title: "Nothing is doubtful any more", text: `${done}Fields of new runs appear here by themselves.` };
   if (work.kind && !work.kinds.some(({ kind }) => kind === work.kind)) {
-    return { title: "This kind is done", text: `${done}${plural(work.remaining, "field")} of other kinds left.`, all: true };
+    return {
+      title: "This kind is done",
+      text: `${done}${plural(work.remaining, "field")} of other kinds left.`,
+      all: true,
+    };
   }
   const them = work.remaining === 1 ? "The last field is" : `The last ${number(work.remaining)} fields are`;
-  return { title: "Others are at it", text: `${done}${them} with other people, and come here if they leave them.`, all: Boolean(work.kind) };
+  return {
+    title: "Others are at it",
+    text: `${done}${them} with other people, and come here if they leave them.`,
+    all: Boolean(work.kind),
+  };
 }

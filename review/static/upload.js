@@ -20,7 +20,11 @@ class Upload {
     this.#listen();
     try {
       const { templates } = await call("GET", "/api/templates");
-      byId("template").replaceChildren(...templates.map(({ name, title }) => element("option", { value: name, text: title ? `${name}: ${title}` : name })));
+      byId("template").replaceChildren(
+        ...templates.map(({ name, title }) =>
+          element("option", { value: name, text: title ? `${name}: ${title}` : name }),
+        ),
+      );
       if (!templates.length) byId("form").elements.what.value = "character";
     } catch (problem) {
       this.#tell(`The forms cannot be listed: ${problem.message}`);
@@ -32,7 +36,9 @@ class Upload {
     this.#file = file;
     this.#clear();
     if (file.size > MAX_BYTES) {
-      return this.#tell(`${file.name} has ${(file.size / 1e6).toFixed(1)} MB; at most ${Math.floor(MAX_BYTES / 1e6)} MB are taken.`);
+      return this.#tell(
+        `${file.name} has ${(file.size / 1e6).toFixed(1)} MB; at most ${Math.floor(MAX_BYTES / 1e6)} MB are taken.`,
+      );
     }
     if (!file.size) return this.#tell(`${file.name} is empty.`);
     const round = ++this.#round;
@@ -56,11 +62,22 @@ class Upload {
     const address = await this.#picture(file, 1);
     if (round !== this.#round) return;
     const image = element("img", { src: address, alt: "The picture as the reader sees it" });
-    const others = read.alternatives.map(({ label, confidence }) => element("li", {}, element("code", { text: label }), ` ${percent(confidence)}`));
-    const told = element("div", {},
+    const others = read.alternatives.map(({ label, confidence }) =>
+      element("li", {}, element("code", { text: label }), ` ${percent(confidence)}`),
+    );
+    const told = element(
+      "div",
+      {},
       element("p", { class: "label", text: read.label || "–" }),
-      element("p", { text: read.label ? `${percent(read.confidence)} sure` : "There is no ink on it." }));
-    if (read.not_a_character >= 0.5 && read.label) told.append(element("p", { class: "problem", text: `It does not look like a character (${percent(read.not_a_character)}).` }));
+      element("p", { text: read.label ? `${percent(read.confidence)} sure` : "There is no ink on it." }),
+    );
+    if (read.not_a_character >= 0.5 && read.label)
+      told.append(
+        element("p", {
+          class: "problem",
+          text: `It does not look like a character (${percent(read.not_a_character)}).`,
+        }),
+      );
     if (others.length) told.append(element("p", { class: "soft", text: "or" }), element("ol", {}, ...others));
     byId("one").replaceChildren(image, told);
     byId("one").hidden = false;
@@ -71,7 +88,8 @@ class Upload {
     const read = await this.#send("/api/read", file, { template: byId("template").value });
     if (round !== this.#round) return;
     const failures = read.failures.map(({ page, code, message }) =>
-      element("li", {}, page === null ? "" : `Page ${page}: `, message, " ", element("code", { text: code })));
+      element("li", {}, page === null ? "" : `Page ${page}: `, message, " ", element("code", { text: code })),
+    );
     byId("failures").replaceChildren(...failures);
     byId("failures").hidden = !failures.length;
     const buttons = read.pages.map((page) => {
@@ -97,14 +115,18 @@ class Upload {
       listFields(byId("fields"), page, lit);
       byId("page").hidden = false;
     } catch (problem) {
-      if (round === this.#round && problem.code !== "stopped") this.#tell(`${file.name}, page ${number}: ${reasonOf(problem)}`);
+      if (round === this.#round && problem.code !== "stopped")
+        this.#tell(`${file.name}, page ${number}: ${reasonOf(problem)}`);
     }
   }
 
   #shown = 0;
 
   async #picture(file, page) {
-    const blob = await callForBlob("/api/picture", formOf(file, { page }), { signal: this.#stop.signal, patience: PATIENCE });
+    const blob = await callForBlob("/api/picture", formOf(file, { page }), {
+      signal: this.#stop.signal,
+      patience: PATIENCE,
+    });
     const address = URL.createObjectURL(blob);
     this.#addresses.push(address);
     return address;
@@ -148,7 +170,11 @@ class Upload {
       this.#stop?.abort();
       this.#busy("");
     });
-    for (const [id, name] of [["show-texts", "texts"], ["show-characters", "characters"], ["large", "large"]]) {
+    for (const [id, name] of [
+      ["show-texts", "texts"],
+      ["show-characters", "characters"],
+      ["large", "large"],
+    ]) {
       const apply = () => byId("overlay").classList.toggle(name, byId(id).checked);
       byId(id).addEventListener("change", apply);
       apply();

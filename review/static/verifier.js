@@ -23,7 +23,10 @@ export function askVerifier() {
     const form = dialog.querySelector("form");
     const submit = (event) => {
       event.preventDefault();
-      const name = input.value.replace(/[\x00-\x1f\x7f]/g, " ").trim().normalize("NFC");
+      const name = input.value
+        .replace(/[\x00-\x1f\x7f]/g, " ")
+        .trim()
+        .normalize("NFC");
       const problem = byId("who-problem");
       problem.hidden = name !== "";
       problem.textContent = name ? "" : "A name, please.";

@@ -37,6 +37,7 @@ class Desk {
     this.tabs = onlyOne({ asleep: () => this.#sleep(), others: () => this.#sleep() });
     this.outbox.addEventListener("change", () => this.#showState());
     this.outbox.addEventListener("saved", () => !this.work.current && this.work.fill());
+    this.outbox.addEventListener("refused", () => this.work.check());
     this.work.addEventListener("change", () => this.#arrived());
     this.work.addEventListener("lost", (event) => this.#lost(event.detail));
     this.#listen();
@@ -83,7 +84,7 @@ class Desk {
       kind: () => byId("kind").focus(),
       undo: () => this.#undo(),
     };
-    if (simple[name]) return simple[name](), true;
+    if (simple[name]) return (simple[name](), true);
     if (!work.current) return name === "accept" && this.#restButton();
     const field = work.current.field;
     const deeds = {
@@ -94,7 +95,7 @@ class Desk {
       reading: () => view.line.reset(),
       other: () => this.#takeOther(number),
     };
-    if (deeds[name]) return deeds[name](), true;
+    if (deeds[name]) return (deeds[name](), true);
     if (name === "left" || name === "right") return view.line.step(name === "right" ? 1 : -1, doubtful);
     return view.rotate(name === "down" ? 1 : -1);
   }
@@ -120,7 +121,7 @@ class Desk {
 
   #answer(verdict, text = "") {
     const entry = this.work.current;
-    if (!entry.loaded) return this.view.stop("The picture is not there yet.");
+    if (!entry.loaded && !entry.failing) return this.view.stop("The picture is not there yet.");
     const { id, field, source, page } = entry.field;
     const answer = { id, verifier: verifierName(), verdict, text, field, source, page };
     this.outbox.add({ op: "answer", ...answer });
@@ -192,10 +193,23 @@ class Desk {
     const kept = this.outbox.size ? " Your answers are kept in this browser and are sent as soon as it does." : "";
     const retry = { button: "Try now", act: () => (this.outbox.kick(), this.work.fill()) };
     return [
-      this.sleeping && { text: "The desk is open in another tab of this browser.", button: "Work here", act: () => this.#wake() },
-      problem?.needsToken && { text: "The server wants the token again. Your answers are kept.", bad: true, button: "Enter it", act: () => open("/login", "_blank", "noopener") },
+      this.sleeping && {
+        text: "The desk is open in another tab of this browser.",
+        button: "Work here",
+        act: () => this.#wake(),
+      },
+      problem?.needsToken && {
+        text: "The server wants the token again. Your answers are kept.",
+        bad: true,
+        button: "Enter it",
+        act: () => open("/login", "_blank", "noopener"),
+      },
       problem && { text: problem.passing ? `${problem.message}${kept}` : problem.message, bad: true, ...retry },
-      refused && { text: `${refused === 1 ? "An answer was" : `${refused} answers were`} not taken.`, button: "Look", act: () => showRefused(this.outbox) },
+      refused && {
+        text: `${refused === 1 ? "An answer was" : `${refused} answers were`} not taken.`,
+        button: "Look",
+        act: () => showRefused(this.outbox),
+      },
       !lasting && { text: "This browser keeps nothing between visits: wait for All saved before you close the page." },
       this.note && { text: this.note, button: "Good", act: () => ((this.note = ""), this.#showState()) },
     ];
@@ -227,7 +241,14 @@ class Desk {
       byId("kind").value = "";
       byId("kind").dispatchEvent(new Event("change"));
     });
-    const buttons = { "help-button": "help", blank: "blank", unreadable: "unreadable", page: "page", undo: "undo", "rest-undo": "undo" };
+    const buttons = {
+      "help-button": "help",
+      blank: "blank",
+      unreadable: "unreadable",
+      page: "page",
+      undo: "undo",
+      "rest-undo": "undo",
+    };
     for (const [id, name] of Object.entries(buttons)) {
       byId(id).addEventListener("click", () => {
         this.do(name);
@@ -256,7 +277,8 @@ class Desk {
     const command = commandOf(event, this.work.current?.field, this.view.line.edited);
     if (!command) {
       const types = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
-      if (types && target !== this.view.line.node && (!onControl || event.key !== " ") && !target.closest("select")) this.view.focus(true);
+      if (types && target !== this.view.line.node && (!onControl || event.key !== " ") && !target.closest("select"))
+        this.view.focus(true);
       return;
     }
     const ownKeys = ["accept", "left", "right", "up", "down", "other"];

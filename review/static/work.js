@@ -81,6 +81,11 @@ export class Work extends EventTarget {
     if (away) this.#renew(true);
   }
 
+  /** Looks which of the fields at hand are still ours. */
+  check() {
+    this.#renew(true);
+  }
+
   /** Gives back what is not answered, also while the page is being closed. */
   giveBack() {
     const entries = [this.current, ...this.waiting].filter(Boolean);
@@ -130,7 +135,10 @@ export class Work extends EventTarget {
     const round = this.#round;
     const held = this.#ids();
     const answer = await call("POST", "/api/lease", {
-      verifier: this.#verifier, count, kind: this.kind || null, held: held.slice(0, 200),
+      verifier: this.#verifier,
+      count,
+      kind: this.kind || null,
+      held: held.slice(0, 200),
     });
     if (round !== this.#round) {
       const ids = answer.fields.map((field) => field.id);
@@ -161,6 +169,8 @@ export class Work extends EventTarget {
     const due = Date.now() - this.#renewed > RENEW && Date.now() - this.#lastTouch < IDLE;
     if (!this.#verifier || !(now || due) || (!this.current && !this.waiting.length)) return;
     this.#renewed = Date.now();
-    this.#lease(0).then(() => this.dispatchEvent(new Event("change"))).catch(() => {});
+    this.#lease(0)
+      .then(() => this.dispatchEvent(new Event("change")))
+      .catch(() => {});
   }
 }
