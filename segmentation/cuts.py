@@ -143,12 +143,7 @@ def _chosen(
     lowest = LOW * _ninth_deciles(profiles)[profiles.component]
     # A cut is cheap where little ink crosses it, and where the writing is low there: at the neck of two
     # touching round characters much ink stands in a column, but the column is short.
-    found = np.concatenate(
-        [
-            _valleys(profile, profiles, worth, margin, limit, 0.4 * stroke)
-            for profile, limit in ((profiles.ink, NECK * stroke), (profiles.reach, lowest))
-        ]
-    )
+    found = _valleys(profiles, worth, margin, NECK * stroke, lowest, 0.4 * stroke)
     cost = np.minimum(profiles.ink[found] / stroke, 1 + 2 * profiles.reach[found] / height)
     component = profiles.component[found]
     order = np.lexsort((found, cost, component))
@@ -188,33 +183,42 @@ def _ninth_deciles(profiles: _Profiles) -> NDArray[np.float64]:
 
 
 def _valleys(
-    profile: NDArray[np.float64],
     profiles: _Profiles,
     worth: NDArray[np.bool_],
     margin: int,
-    limit: float | NDArray[np.float64],
+    thin: float,
+    low: NDArray[np.float64],
     depth: float,
 ) -> NDArray[np.intp]:
-    """Middles of the local minima not above ``limit`` with walls of at least ``depth`` on both sides.
+    """Middles of the local minima of both profiles with walls of at least ``depth`` on both sides.
 
-    Neither the minimum nor the middle lies within ``margin`` of an end of its component; only those ``worth``
-    cutting are looked at.
+    Minima of the ink are at most ``thin``, those of the reach at most ``low``, float64 (W,). Neither the
+    minimum nor the middle lies within ``margin`` of an end of its component; only those ``worth`` cutting are
+    looked at.
     """
+    size = len(profiles.ink)
+    begins = profiles.begins + margin
+    ends = profiles.begins + profiles.widths - margin
     component = profiles.component
-    places = np.arange(len(profile))
-    last = (profiles.begins + profiles.widths - margin)[component]
-    inner = worth[component] & (places >= (profiles.begins + margin)[component]) & (places < last)
-    falls = np.flatnonzero(inner[1:] & (profile[1:] < profile[:-1]) & (profile <= limit)[1:]) + 1
+    columns = np.arange(size)
+    last = ends[component]
+    inner = worth[component] & (columns >= begins[component]) & (columns < last)
+    # Both profiles one after the other; between them are empty columns, as between components.
+    both = np.concatenate([profiles.ink, profiles.reach])
+    flat = np.concatenate([profiles.ink <= thin, profiles.reach <= low]) & np.concatenate([inner, inner])
+    falls = np.flatnonzero(flat[1:] & (both[1:] < both[:-1])) + 1
     if not len(falls):
         return falls
-    changes = np.flatnonzero(profile[1:] != profile[:-1])
-    ends = changes[np.searchsorted(changes, falls)]  # of the plateaus that begin there
+    changes = np.flatnonzero(both[1:] != both[:-1])
+    stops = changes[np.searchsorted(changes, falls)]  # of the plateaus that begin there
     # The greatest values so far of each component: every component stands a step higher than the last.
-    rises = component * _STEP
-    before = np.maximum.accumulate(profile + rises)
-    after = np.maximum.accumulate((profile - rises)[::-1])[::-1]
+    rises = np.concatenate([component, component + len(worth)]) * _STEP
+    before = np.maximum.accumulate(both + rises)
+    after = np.maximum.accumulate((both - rises)[::-1])[::-1]
     step = rises[falls]
-    walls = np.minimum(before[falls - 1] - step, after[ends + 1] + step)
-    deep = (ends < last[falls]) & (profile[ends + 1] > profile[falls]) & (walls - profile[falls] >= depth)
-    middles: NDArray[np.intp] = (falls + ends)[deep] // 2
+    walls = np.minimum(before[falls - 1] - step, after[stops + 1] + step)
+    second = np.where(falls >= size, size, 0)
+    deep = (stops - second < last[falls - second]) & (both[stops + 1] > both[falls])
+    deep &= walls - both[falls] >= depth
+    middles: NDArray[np.intp] = ((falls + stops) // 2 - second)[deep]
     return middles

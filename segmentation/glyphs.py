@@ -224,14 +224,14 @@ def _usual_height(pieces: Pieces) -> float:
 
 def page_boxes(boxes: NDArray[np.float32], to_page: NDArray[np.float64]) -> NDArray[np.float32]:
     """Upright page rectangles, float32 (N, 4) x, y, width, height, around raster rectangles given so."""
-    x, y, width, height = boxes.T
-    corners_x = np.stack([x, x + width, x, x + width])
-    corners_y = np.stack([y, y, y + height, y + height])
-    page_x = to_page[0, 0] * corners_x + to_page[0, 1] * corners_y + to_page[0, 2]
-    page_y = to_page[1, 0] * corners_x + to_page[1, 1] * corners_y + to_page[1, 2]
-    left, top = page_x.min(axis=0), page_y.min(axis=0)
-    size = page_x.max(axis=0) - left, page_y.max(axis=0) - top
-    return np.stack([left, top, *size], axis=1).astype(np.float32)
+    x, y, width, height = boxes.T.astype(np.float64)
+    sides = []
+    for along_x, along_y, shift in to_page[:2].tolist():
+        # The corner that lies farthest left, or up, is the same for all.
+        start = along_x * x + along_y * y + shift + min(along_x, 0.0) * width + min(along_y, 0.0) * height
+        sides.append((start, abs(along_x) * width + abs(along_y) * height))
+    (left, across), (top, down) = sides
+    return np.stack([left, top, across, down], axis=1).astype(np.float32)
 
 
 def _in_heights(boxes: NDArray[np.float32], area: Box) -> NDArray[np.float32]:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 SIZE = 28
 LONGEST_SIDE = 20
+_PLACES = np.indices((LONGEST_SIDE, LONGEST_SIDE)).reshape(2, -1)
+# Of an image in rows one after the other: its mass, and the sums of x and of y times it.
+_MOMENTS = np.stack([np.ones(LONGEST_SIDE**2), _PLACES[1], _PLACES[0]], axis=1).astype(np.float32)
 
 
 def normalize_glyph(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -60,12 +63,11 @@ def normalize_all(inks: Iterable[NDArray[np.uint8]], boxes: NDArray[np.integer])
 
 def _shifts(corner: NDArray[np.uint8], sizes: NDArray[np.intp]) -> NDArray[np.intp]:
     """Shift right and down, int (N, 2), of images of a size in a corner, for ``normalize_all``."""
-    steps = np.arange(LONGEST_SIDE)
-    profiles = [corner.sum(axis=axis, dtype=np.uint16).astype(np.intp) for axis in (1, 2)]
-    mass = profiles[0].sum(axis=1)
-    moments = np.stack([(profile * steps).sum(axis=1) for profile in profiles], axis=1)
+    # Whole numbers below 2 ** 24, so that the sums are exact.
+    sums = corner.reshape(len(corner), LONGEST_SIDE**2).astype(np.float32) @ _MOMENTS
+    mass, moments = sums[:, :1].astype(np.float64), sums[:, 1:].astype(np.float64)
     # Ink of a grey level near 0 may vanish on the way down; then the box itself is centred.
-    centers = np.where(mass[:, None] > 0, moments / np.maximum(mass, 1)[:, None], (sizes - 1) / 2)
+    centers = np.where(mass > 0, moments / np.maximum(mass, 1), (sizes - 1) / 2)
     return np.clip(np.rint((SIZE - 1) / 2 - centers).astype(np.intp), 0, SIZE - sizes)
 
 
