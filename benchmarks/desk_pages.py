@@ -165,6 +165,8 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=100_000, metavar="N", help="in the queue (%(default)s)")
     parser.add_argument("--answers", type=int, default=200, metavar="N", help="of each pace (%(default)s)")
     args = parser.parse_args()
+    if which("chromium") is None:
+        parser.error("needs Chromium: sudo apt install -y chromium")
     print(machine())
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "out"

@@ -65,6 +65,9 @@ def visit(page: Page, address: str) -> None:
 
 def write_pictures() -> int:
     """Reads the sample forms, opens a desk, and photographs it; gives an exit code."""
+    if which("chromium") is None:
+        print("needs Chromium: sudo apt install -y chromium", file=sys.stderr)
+        return 1
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "forms"
         code = cli.main(["run", "--input", str(SAMPLES), "--output", str(output), "--template", "hsf"])

@@ -46,7 +46,7 @@ export function showRest(work, outbox, progress, asleep) {
   setText(byId("rest-title"), title);
   setText(byId("rest-text"), text);
   byId("rest-button").hidden = !all;
-  setText(byId("rest-button"), all ? "All kinds" : "");
+  byId("rest-button").replaceChildren("All kinds ", element("kbd", { text: "Enter" }));
   byId("rest-undo").hidden = byId("undo").disabled || asleep;
 }
 
