@@ -125,6 +125,7 @@ def test_six_hundred_templates_are_read_or_refused():
         ("check_digit = [1]", "[1] is unknown"),
         ("length = 0x" + "f" * 5000, "has a value that cannot be used"),
         ("x = " + "[" * 9999, "nested too deeply"),
+        ("pattern = " + "[" * 60 + "]" * 60, "nested too deeply"),
         ("x = " + "9" * 9999, "is not valid TOML"),
         ('x"\u001b" = 1', "is not valid TOML"),
     ],

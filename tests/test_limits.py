@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pipeline_fakes import STAGES, TEMPLATE_TOML, fake_open, options_for, write_forms
+from PIL import Image
+from pipeline_fakes import STAGES, TEMPLATE, TEMPLATE_TOML, fake_open, options_for, write_forms
 from slow_job import slow_segment
+from test_images import saved
 
 import jobs.run
 from jobs.beam_flags import beam_options, worker_processes
@@ -21,10 +24,12 @@ from jobs.exit_codes import ExitCode
 from jobs.guard import EARLY_PAGES, JobGuard
 from jobs.progress import ProgressDisplay
 from pipeline.latency import latencies, latency_counts
-from pipeline.limits import PageTooSlowError, check_time
+from pipeline.limits import PageTooSlowError, bytes_of, check_time
 from pipeline.progress import JobStoppedError, ProgressWriter, stop_file
 from pipeline.schemas import STAGES as STAGE_NAMES
 from pipeline.stages import real_stages
+from segmentation.isolation import Bounds, CellError, IsolatedDocument, IsolatedSegmenter
+from segmentation.registration import RegistrationError
 
 TESTS = Path(__file__).resolve().parent
 
@@ -112,7 +117,14 @@ def test_workers_are_told_to_stop(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "flag", ["--max_failure_ratio=1.5", "--max_failure_ratio=-1", "--max_page_seconds=0"]
+    "flag",
+    [
+        "--max_failure_ratio=1.5",
+        "--max_failure_ratio=-1",
+        "--max_page_seconds=0",
+        "--max_worker_memory=699M",
+        "--max_worker_memory=much",
+    ],
 )
 def test_limits_out_of_range(here, capsys, flag):
     write_forms(here / "scans", a="good")
@@ -130,6 +142,44 @@ def test_pages_per_file_reach_the_decoder(tmp_path, monkeypatch):
     stages = real_stages(options_for(tmp_path, tmp_path, max_pages_per_file=3, max_pixels=50))
     stages.open_document(b"FORM good")
     assert (limits[0].max_pages, limits[0].max_pixels) == (3, 50)
+
+
+@pytest.mark.parametrize(
+    ("limits", "bounds"),
+    [
+        ({}, None),
+        ({"max_page_seconds": 5.0}, Bounds(5.0, None)),
+        ({"max_worker_memory": 10**9}, Bounds(None, 10**9)),
+        (
+            {"max_page_seconds": 5.0, "max_worker_memory": 10**9, "more_templates": (TEMPLATE,)},
+            Bounds(5.0, 10**9),
+        ),
+    ],
+)
+def test_limits_put_pages_into_a_process_of_their_own(tmp_path, limits, bounds):
+    stages = pickle.loads(pickle.dumps(real_stages(options_for(tmp_path, tmp_path, **limits))))
+    assert isinstance(stages.segment_page, IsolatedSegmenter) is (bounds is not None)
+    assert bounds is None or stages.segment_page.bounds == bounds
+    page = saved(Image.new("L", (30, 20), 255), "PNG")
+    with stages.open_document(page) as document:
+        assert isinstance(document, IsolatedDocument) is (bounds is not None)
+        gray = document.read(1).gray
+        with pytest.raises((RegistrationError, CellError)) as caught:
+            stages.segment_page(gray, TEMPLATE)
+    assert caught.value.code in ("form_not_found", "no_landmarks")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("800M", 800_000_000), ("1.5G", 1_500_000_000), ("2 gb", 2 * 10**9), ("123", 123)]
+)
+def test_sizes(text, size):
+    assert bytes_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1G", "1X", "1e9", "nan"])
+def test_what_is_no_size(text):
+    with pytest.raises(ValueError, match="is no size"):
+        bytes_of(text)
 
 
 def test_a_slow_page_is_a_failure_of_its_own(here, monkeypatch):
