@@ -273,6 +273,24 @@ def test_read_a_page(client):
     assert body["failures"] == []
 
 
+def test_a_page_that_is_sent_is_shown_as_the_reader_sees_it(client):
+    def show(data: bytes, **fields):
+        return client.post("/api/picture", files={"file": ("x.tif", data)}, data=fields)
+
+    scan = SAMPLE.with_name("form_0007.tif")  # which browsers cannot show
+    answer = show(scan.read_bytes())
+    assert answer.headers["content-type"] == "image/png"
+    picture = pixels(answer.content)
+    whole = cv2.imread(str(scan), cv2.IMREAD_GRAYSCALE)
+    assert picture.shape == (1600, round(1600 * whole.shape[1] / whole.shape[0]))
+    small = cv2.resize(whole, picture.shape[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(picture.astype(int) - small).mean() < 2
+    far = show(scan.read_bytes(), page="2")
+    assert check_problem(far, 422, "unreadable_picture")["reason"] == "page_out_of_range"
+    bad = show(b"<html>")
+    assert check_problem(bad, 422, "unreadable_picture")["reason"] == "not_an_image"
+
+
 def test_pages_that_cannot_be_read_are_told(client):
     def read(data: bytes, **fields):
         return client.post("/api/read", files={"file": ("x.png", data)}, data={"template": "hsf"} | fields)
