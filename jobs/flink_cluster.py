@@ -298,6 +298,7 @@ def _commands(plan: Plan, jars: Sequence[Path]) -> dict[str, list[str]]:
             _TASK_MANAGER,
             "--configDir",
             str(conf),
+            f"-Dtaskmanager.resource-id=task_manager_{number}",
         ]
         pool = [sys.executable, "-m", "jobs.flink_pool"]
         commands[f"worker_pool_{number}"] = [*pool, f"--address={_machine(number)}:{plan.pool_port}"]

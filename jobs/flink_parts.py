@@ -75,9 +75,22 @@ def cache_folder() -> Path:
     return Path(named) if named else Path.home() / ".cache" / "formscribe"
 
 
-def missing_programs(programs: Sequence[str] = ("java", "mvn")) -> list[str]:
+def missing_programs(programs: Sequence[str]) -> list[str]:
     """Those of the programs that are not on the path."""
     return [name for name in programs if shutil.which(name) is None]
+
+
+def parts_are_cached(cache: Path) -> bool:
+    """Whether nothing has to be fetched any more."""
+    return _flink_folder(cache).is_dir() and _job_server_folder(cache).is_dir()
+
+
+def _flink_folder(cache: Path) -> Path:
+    return cache / "flink" / FLINK_PACKAGE.replace("==", "-")
+
+
+def _job_server_folder(cache: Path) -> Path:
+    return cache / "flink" / f"beam-{JOB_SERVER_BEAM}-flink-{FLINK}"
 
 
 def flink_jars(cache: Path) -> list[Path]:
@@ -86,7 +99,7 @@ def flink_jars(cache: Path) -> list[Path]:
     Raises:
         CommandError: they cannot be had, or are not those that were pinned.
     """
-    folder = cache / "flink" / FLINK_PACKAGE.replace("==", "-")
+    folder = _flink_folder(cache)
     if not folder.is_dir():
         _fill(folder, _fetch_flink)
     return sorted(folder.glob("*.jar"))
@@ -98,7 +111,7 @@ def job_server_jar(cache: Path) -> Path:
     Raises:
         CommandError: its libraries cannot be had, or are not those that were pinned.
     """
-    folder = cache / "flink" / f"beam-{JOB_SERVER_BEAM}-flink-{FLINK}"
+    folder = _job_server_folder(cache)
     if not folder.is_dir():
         _fill(folder, _fetch_job_server)
     return folder / "job-server.jar"

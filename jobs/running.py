@@ -69,6 +69,7 @@ def run_job(
     try:
         with interrupts, stderr_hidden(verbose) as stream, ProgressDisplay(files, stream, stops) as progress:
             options = replace(options, progress_file=progress.path)
+            portable_job.name_job(flags, options.run_id)
             pipeline = beam.Pipeline(options=flags)
             build(pipeline, options, stages)
             result = pipeline.run()
@@ -85,7 +86,8 @@ def run_job(
         guard.end_workers()
         if interrupts.seen or not isinstance(error, Exception):
             cancel_job(result)
-            portable_job.cancel_job(result)
+            portable_job.cancel_job(result, flags)
+            portable_job.stop_service(interrupts.between)
             _discard_interrupted(options)
             raise KeyboardInterrupt from error
         check_ended(result, flags)
@@ -147,11 +149,13 @@ class Interrupts:
 
     Attributes:
         seen: whether there was one inside the ``with`` block.
+        between: what a runner wanted to be called on Ctrl-C.
     """
 
     def __init__(self) -> None:
         """Watches nothing yet."""
         self.seen = False
+        self.between: object = None
 
     def __enter__(self) -> Self:
         """Watches, if this is the thread that may."""
@@ -161,8 +165,9 @@ class Interrupts:
         return self
 
     def watch_again(self) -> None:
-        """Comes before handlers that a runner has put in between: Beam's ends the job service with them."""
+        """Comes before the handler that a runner has put in between, which ends what a cancel needs."""
         if self._watching:
+            self.between = signal.getsignal(signal.SIGINT)
             for sign in self._before:
                 signal.signal(sign, self._interrupt)
 
