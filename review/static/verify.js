@@ -36,7 +36,8 @@ class Desk {
   constructor() {
     this.tabs = onlyOne({ asleep: () => this.#sleep(), others: () => this.#sleep() });
     this.outbox.addEventListener("change", () => this.#showState());
-    this.outbox.addEventListener("saved", () => !this.work.current && this.work.fill());
+    // The server is there again: fields are fetched at once, not when the next look is due.
+    this.outbox.addEventListener("saved", () => (!this.work.current || this.work.problem) && this.work.fill());
     this.outbox.addEventListener("refused", () => this.work.check());
     this.work.addEventListener("change", () => this.#arrived());
     this.work.addEventListener("lost", (event) => this.#lost(event.detail));
