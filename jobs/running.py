@@ -1,6 +1,7 @@
 """Runs a job that has been checked to its end: progress, Ctrl-C, limits, cleaning up, the summary."""
 
 import os
+import re
 import shlex
 import signal
 import sys
@@ -32,6 +33,8 @@ from pipeline.stages import Stages
 from pipeline.writing import discard_run, discard_temporary, read_record, table_folder
 
 _RAISED = "[while running"  # ends what Beam says of an error in a function of the job
+_JAVA_CAUSE = "Caused by: "
+_JAVA_FRAME = re.compile(r"(at )?[\w.$/<>-]+\([\w.]+\.(java|scala):\d+\)|at .*\(.*\)|\.\.\. \d+ more")
 _STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what schedulers and containers send
 
 
@@ -183,8 +186,13 @@ class Interrupts:
 
 
 def _last_line(error: Exception) -> str:
+    """The line of an error that says most: the last, or of a Java trace the innermost cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    causes = [line for line in lines if line.startswith(_JAVA_CAUSE)]
+    if causes:
+        return causes[-1].removeprefix(_JAVA_CAUSE)
+    told = [line for line in lines if not _JAVA_FRAME.match(line)]
+    return told[-1] if told else type(error).__name__
 
 
 def summary(record: dict[str, Any], seconds: float) -> str:

@@ -15,6 +15,7 @@ from jobs.cli import main
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.flink_cluster import Cluster, free_port
 from jobs.flink_cluster import main as cluster_main
+from jobs.running import _last_line
 
 PAGES = 60
 TABLES = ("forms", "fields", "characters", "failures")
@@ -32,6 +33,22 @@ def test_a_cluster_that_does_not_answer_is_told_before_anything_starts(tmp_path,
     assert f"{flag} {place}: nobody answers" in told
     assert "Start the cluster" in told
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            "job x failed: java.io.IOException: full\n\tat a.b.C.d(C.java:3)\n\tat scala.E.f(E.scala:4)",
+            "full",
+        ),
+        ("failed: a.B: outer\n\tat a.B.c(B.java:1)\nCaused by: d.E: inner\n\t... 13 more", "d.E: inner"),
+        ("Traceback\n  File x\nValueError: wrong (at least 3)", "ValueError: wrong (at least 3)"),
+        ("failed\njava.base/java.lang.Thread.run(Thread.java:840)", "failed"),
+    ],
+)
+def test_of_a_java_trace_the_cause_is_told(error, told):
+    assert _last_line(RuntimeError(error)).endswith(told)
 
 
 def test_libraries_other_than_the_pinned_ones_are_refused(tmp_path, monkeypatch):
