@@ -31,7 +31,7 @@ START_SECONDS = 180
 STOP_SECONDS = 20
 EPILOG = """examples:
   python -m jobs.flink_cluster start
-  formscribe run --input scans --output out --template hsf $(python -m jobs.flink_cluster flags)
+  python -m jobs.flink_cluster flags    for formscribe run
   python -m jobs.flink_cluster status
   python -m jobs.flink_cluster stop
 
