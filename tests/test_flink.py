@@ -19,6 +19,7 @@ from jobs.flink_cluster import main as cluster_main
 from jobs.running import _last_line
 
 PAGES = int(os.environ.get("FORMSCRIBE_FLINK_PAGES", "60"))
+pytestmark = pytest.mark.timeout(1800 + 4 * PAGES)  # the first time some 400 MB are fetched
 TABLES = ("forms", "fields", "characters", "failures")
 
 
