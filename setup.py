@@ -32,6 +32,7 @@ POSTGRES = ["psycopg[binary]>=3.3,<4"]
 GCP = ["apache-beam[gcp]>=2.77,<2.78"]  # gs:// and Dataflow
 AWS = ["apache-beam[aws]>=2.77,<2.78"]  # s3://
 TEST = [
+    "psycopg[binary]>=3.3,<4",
     "httpx>=0.28,<1",
     "playwright>=1.60,<2",  # drives the system's Chromium; downloads none
     "psutil>=7,<8",

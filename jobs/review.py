@@ -1,6 +1,7 @@
 """Opens the verification desk: a web page for the fields that people should look at, and a REST interface."""
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import signal
@@ -116,10 +117,9 @@ def run(args: argparse.Namespace) -> int:
             webbrowser.open(page)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as containers end it: the same as Ctrl-C
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         serve(desk, access, listening, ready)
-    except KeyboardInterrupt:
-        print("desk: closed", file=sys.stderr)
+    print("desk: closed", file=sys.stderr)
     return ExitCode.OK
 
 

@@ -177,9 +177,12 @@ class _Cell:
 
 
 def _limited(memory: int | None) -> None:
-    """Sets the bytes that this process may have; fewer than it has only mean no more; None for any."""
+    """Sets the bytes that this process may have; fewer than it has only mean no more; None for any.
+
+    Never 0, which Linux takes for no limit at all.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most if memory is None else max(memory, 0), most))
+    resource.setrlimit(resource.RLIMIT_DATA, (most if memory is None else max(memory, 1), most))
 
 
 def _answer(cell: _Cell, request: Request, files: list[int]) -> tuple[Answer, tuple[int, ...]]:

@@ -167,6 +167,14 @@ def test_the_kernel_holds_the_other_process_to_its_memory():
     assert 0 < int(line.split()[3]) < 1_000_000_000
 
 
+def test_a_worker_that_is_too_large_already_leaves_nothing(monkeypatch):
+    monkeypatch.setattr("segmentation.isolation.resident_bytes", lambda: 2_000_000_000)
+    error = refusal(
+        lambda: IsolatedSegmenter(isolated_work.takes_memory, Bounds(60, 1_000_000_000))(GRAY, None)
+    )
+    assert error.code == ImageErrorCode.TOO_MUCH_MEMORY
+
+
 def test_it_ends_with_its_owner():
     code = (
         "import os, sys; sys.path.insert(0, 'tests'); import isolated_work, numpy;"
