@@ -140,8 +140,10 @@ def _fetch_flink(folder: Path) -> None:
         for member in tar:
             path = Path(member.name)
             if path.match("deps/lib/*.jar") and path.name.startswith(_CLUSTER_JARS):
-                member.name = path.name
-                tar.extract(member, folder, filter="data")
+                packed = tar.extractfile(member)
+                if packed is not None:
+                    with packed, (folder / path.name).open("wb") as jar:
+                        shutil.copyfileobj(packed, jar)
     archive.unlink()
     wanted.unlink()
 
