@@ -14,8 +14,9 @@ from pathlib import Path
 import duckdb
 import psutil
 
+from jobs.exit_codes import CommandError
 from jobs.flink_cluster import Cluster, Plan, free_port, start, stop
-from jobs.flink_parts import cache_folder, missing_programs, parts_are_cached
+from jobs.flink_parts import cache_folder, flink_jars, job_server_jar, missing_programs, parts_are_cached
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FORM = str(REPOSITORY / "sample_forms" / "strip" / "strip.toml")
@@ -25,10 +26,19 @@ _TIMINGS = re.compile(r".*_ms")
 
 
 def why_not() -> str | None:
-    """What this machine lacks to run Flink, if anything."""
+    """What this machine lacks to run Flink, if anything; parts other than the pinned ones are an error."""
     needed = ["java"] if parts_are_cached(cache_folder()) else ["java", "mvn"]
     lacking = missing_programs(needed)
-    return f"{' and '.join(lacking)} not installed" if lacking else None
+    if lacking:
+        return f"{' and '.join(lacking)} not installed"
+    try:
+        flink_jars(cache_folder())
+        job_server_jar(cache_folder())
+    except CommandError as error:
+        if "could not be fetched" in str(error):
+            return str(error)
+        raise
+    return None
 
 
 @contextmanager
