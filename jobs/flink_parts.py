@@ -151,7 +151,15 @@ def _fetch_flink(folder: Path) -> None:
 def _fetch_job_server(folder: Path) -> None:
     what = f"Beam's job server {JOB_SERVER_BEAM} for Flink {FLINK}"
     (folder / "pom.xml").write_text(_JOB_SERVER_POM)
-    maven = ["mvn", "--batch-mode", "--quiet", "--file", str(folder / "pom.xml"), _COPY_JARS]
+    maven = [
+        "mvn",
+        "--batch-mode",
+        "--quiet",
+        "-Dstyle.color=never",
+        "--file",
+        str(folder / "pom.xml"),
+        _COPY_JARS,
+    ]
     _call([*maven, "-DincludeScope=runtime", f"-DoutputDirectory={folder / 'lib'}"], what)
     jars = sorted((folder / "lib").glob("*.jar"))
     found = hash_of_set(jars)
