@@ -5,7 +5,7 @@ Classifying is most of the work; what is fitted on fields decodes the same ones 
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from jobs.composing import DIGITS, LOWER, SPACINGS, UPPER, LineComposer, spaced_
 from model.alphabets import CHARACTERS
 from model.classifier import Classifier
 from model.decoding import Constraint, Lattice
+from pipeline.classifying import ClassifiedRow, classify_rows
 from segmentation.composition import ComposedLine
 from segmentation.page import GlyphLine
 
@@ -22,6 +23,7 @@ DIGIT_SOURCES = ("sd19", "mnist", "sd19", "unipen")  # in turn: half of the stri
 LETTER_SOURCES = ("unipen", "cleaned")
 SPACING_SHARES = (0.5, 0.35, 0.12, 0.03)  # of SPACINGS: free, near, touching, overlapping
 FRAMED_SHARE = 0.5
+MOST_CHARACTERS = 16  # of a field whose length is not told
 _CHUNK = 200  # fields classified together
 
 
@@ -35,7 +37,7 @@ class FieldKind:
         layout: ``string`` of so many characters, ``alphabet`` (every letter once) or ``word``.
         kind: ``DIGITS``, ``UPPER`` or ``LOWER``.
         shortest, longest: how many characters; of an alphabet as many as the hand has.
-        known_length: whether the decoder is told the length, or only that there are 1 to 16.
+        known_length: whether the decoder is told the length, or only that there are 1 to ``MOST_CHARACTERS``.
         sources: taken in turn.
     """
 
@@ -91,7 +93,7 @@ class ComposedField:
     def constraint(self, permutation: bool = False, known_length: bool | None = None) -> Constraint:
         """What the decoder is told; ``known_length`` overrules the kind."""
         known = self.kind.known_length if known_length is None else known_length
-        low, high = (len(self.truth), len(self.truth)) if known else (1, 16)
+        low, high = (len(self.truth), len(self.truth)) if known else (1, MOST_CHARACTERS)
         return Constraint(self.kind.charset, low, high, permutation=permutation)
 
 
@@ -116,12 +118,14 @@ def compose_field(
 def make_fields(
     composer: LineComposer, classifier: Classifier, kinds: Sequence[FieldKind], count: int, seed: int
 ) -> list[ComposedField]:
-    """Composes ``count`` fields of each kind, cuts and classifies them."""
+    """Composes ``count`` fields of each kind, cuts and classifies them as on a page."""
     fields: list[ComposedField] = []
     for kind in kinds:
         for start in range(0, count, _CHUNK):
             numbers = range(start, min(start + _CHUNK, count))
-            fields += _classified([_Cut.of(composer, kind, number, seed) for number in numbers], classifier)
+            rows = [_Row.of(composer, kind, number, seed) for number in numbers]
+            read, _ = classify_rows([row.line for row in rows], classifier)
+            fields += [row.classified(own) for row, own in zip(rows, read, strict=True)]
             print(
                 f"\r{kind.name}: {numbers.stop:,} of {count:,} fields  ", end="", file=sys.stderr, flush=True
             )
@@ -130,32 +134,31 @@ def make_fields(
 
 
 @dataclass(frozen=True, eq=False)
-class _Cut:
+class _Row:
+    """A field composed and looked at once."""
+
     kind: FieldKind
     number: int
+    row: ComposedLine
     truth: str
     source: str
     spacing: str
     line: GlyphLine
-    verdict: NDArray[np.int16]
 
     @classmethod
-    def of(cls, composer: LineComposer, kind: FieldKind, number: int, seed: int) -> "_Cut":
+    def of(cls, composer: LineComposer, kind: FieldKind, number: int, seed: int) -> "_Row":
         row, truth, source, spacing = compose_field(composer, kind, number, seed)
-        line, verdict = row.candidates()
-        return cls(kind, number, truth, source, spacing, line, verdict)
+        most = len(truth) if kind.known_length else MOST_CHARACTERS
+        return cls(kind, number, row, truth, source, spacing, row.look(kind.charset, most))
 
-
-def _classified(cuts: Sequence[_Cut], classifier: Classifier) -> Iterator[ComposedField]:
-    log_probs = classifier.classify(np.concatenate([cut.line.crops for cut in cuts]))
-    at = 0
-    for cut in cuts:
-        line, stop = cut.line, at + len(cut.line.starts)
+    def classified(self, read: ClassifiedRow) -> ComposedField:
+        line, uncut = read.line, self.line.uncut
+        assert uncut is not None
         lattice = Lattice(
-            line.starts, line.stops, log_probs[at:stop], line.bounds, line.piece_bounds, line.piece_ink
+            line.starts, line.stops, read.log_probs, line.bounds, line.piece_bounds, line.piece_ink
         )
-        yield ComposedField(cut.kind, cut.source, cut.spacing, cut.number, cut.truth, lattice, cut.verdict)
-        at = stop
+        verdict = self.row.verdict(line, read.pieces.labels if read.pieces else uncut.labels)
+        return ComposedField(self.kind, self.source, self.spacing, self.number, self.truth, lattice, verdict)
 
 
 def has_whole_path(

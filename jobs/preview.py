@@ -15,9 +15,10 @@ from jobs.models import open_model
 from jobs.remote_results import read_scan
 from jobs.tables import write_table
 from model.classifier import Classifier
+from pipeline.classifying import classify_pages
 from pipeline.options import MAX_PIXELS, MIN_CONFIDENCE, JobOptions
-from pipeline.reading import check_log_probs, read_classified, segment_decoded
-from pipeline.records import ClassifiedPage, DecodedPage, Failure, PageKey, PageRows
+from pipeline.reading import read_classified, segment_decoded
+from pipeline.records import DecodedPage, Failure, PageKey, PageRows
 from pipeline.stages import Stages, real_stages
 from segmentation.choosing import load_templates
 from segmentation.page import SegmentedPage
@@ -197,15 +198,14 @@ def read_page(
     page = segment_decoded(decoded, stages.segment_page, options.template)
     if isinstance(page, Failure):
         raise _failed(page)
-    crops = page.segmented.crops()
-    log_probs = model.classify(crops)
-    problem = check_log_probs(log_probs, len(crops))
-    if problem:
+    (classified,) = classify_pages([page], model)
+    if classified.failure is not None:
+        problem = classified.failure.message
         raise CommandError(ExitCode.BAD_MODEL, f"--model: {problem}. Name another, or none.")
-    rows = read_classified(ClassifiedPage(page, log_probs), options, stages.decode)
+    rows = read_classified(classified, options, stages.decode)
     if isinstance(rows, Failure):
         raise _failed(rows)
-    return ReadPage(gray, page.segmented, rows)
+    return ReadPage(gray, classified.page.segmented, rows)
 
 
 def write_overlay(

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from model.classifier import Classifier, load_classifier
+from pipeline.classifying import classify_pages
 from pipeline.options import JobOptions
 from pipeline.prediction import crop_of, predict
-from pipeline.reading import check_log_probs, decode_pages, read_classified, segment_decoded
-from pipeline.records import ClassifiedPage, DecodedPage, Failure, PageRows
+from pipeline.reading import decode_pages, read_classified, segment_decoded
+from pipeline.records import DecodedPage, Failure, PageRows
 from pipeline.stages import Stages, real_stages
 from review.pictures import cut, page_frame
 from review.problems import ProblemError
@@ -130,8 +131,5 @@ class UploadReader:
         page = segment_decoded(decoded, stages.segment_page, options.template)
         if isinstance(page, Failure):
             return page
-        crops = page.segmented.crops()
-        log_probs = self._classifier().classify(crops)
-        if problem := check_log_probs(log_probs, len(crops)):
-            return Failure(*page.key, page.sha256, "classify", "invalid_model_output", problem)
-        return read_classified(ClassifiedPage(page, log_probs), options, stages.decode)
+        (classified,) = classify_pages([page], self._classifier())
+        return read_classified(classified, options, stages.decode)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.fields import FieldInk
-from segmentation.glyphs import CandidateLimits, Pieces, make_candidates
+from segmentation.glyphs import CandidateLimits, make_candidates
 from segmentation.page import GlyphLine
+from segmentation.pieces import Pieces
 
 MIN_WRITING = 0.16  # longer side of the largest stroke in a cell that is not empty, in heights of the row
 DUST = 0.08  # longer side of what is no part of any character, in heights of the row

@@ -56,6 +56,10 @@ class Components:
         shifted = np.column_stack([boxes[:, :2] - corner, boxes[:, 2:]])
         return Components(labels, shifted, self.areas[keep], self.centers[keep] - corner), left, top
 
+    def these(self, which: NDArray[np.intp]) -> "Components":
+        """Some components by their place, int (M,); the raster stays, and with it the ink of the others."""
+        return Components(self.labels, self.boxes[which], self.areas[which], self.centers[which])
+
     def largest(self, count: int, among: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
         """bool (N,), true for the ``count`` components with the most ink, or all if there are fewer.
 

@@ -13,7 +13,7 @@ LOW = 0.92  # of a component's usual reach from top to bottom: where it is lower
 MIN_CUTS = 7  # that a component may have at most, however narrow it is
 CUTS_PER_HEIGHT = 4.0  # the same for each height of the writing area that it is wide: about two a character
 MAX_CUTS = 50  # however wide
-_SLANT_POINTS = 4000
+SLANT_POINTS = 4000  # pixels that tell the slant of a row
 _SLANTS = np.linspace(-MAX_SLANT, MAX_SLANT, 25)
 _STEP = 2.0**20  # more than any profile is high
 
@@ -36,8 +36,8 @@ def estimate_slant(xs: NDArray[np.intp], ys: NDArray[np.intp]) -> float:
     Source: A. Vinciarelli, J. Luettin, "A new normalization technique for cursive handwritten words", 2001
     (the same idea, with peaks of whole strokes).
     """
-    if len(xs) > _SLANT_POINTS:
-        step = len(xs) // _SLANT_POINTS + 1
+    if len(xs) > SLANT_POINTS:
+        step = len(xs) // SLANT_POINTS + 1
         xs, ys = xs[::step], ys[::step]
     offsets = ys - ys.mean()
     columns = (xs + _SLANTS[:, None] * offsets).astype(np.intp)

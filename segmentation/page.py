@@ -6,11 +6,15 @@ candidates of a line form a lattice: every way to cover its pieces from left to 
 """
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.registration import Registration
+
+if TYPE_CHECKING:
+    from segmentation.looks import UncutRow
 
 GLYPH_SIZE = 28
 MARKED, EMPTY, STRUCK_OUT = "marked", "empty", "struck_out"
@@ -30,6 +34,8 @@ class GlyphLine:
         piece_bounds: float32 (P, 4) the same for each single piece, left to right.
         piece_ink: float32 (P,) ink area of each piece in units of (height of the writing area) squared.
         cells: int16 (P,) the cell of a comb, from 0, in which each piece stands; empty for any other layout.
+        uncut: the row that was looked at but not cut yet, for ``looks.look_again``; None if there is no more
+            to see.
     """
 
     starts: NDArray[np.int16]
@@ -40,6 +46,7 @@ class GlyphLine:
     piece_bounds: NDArray[np.float32]
     piece_ink: NDArray[np.float32]
     cells: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
+    uncut: "UncutRow | None" = None
 
     @property
     def piece_count(self) -> int:

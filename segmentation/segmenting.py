@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from segmentation.blanks import MIN_WRITING, largest_stroke
 from segmentation.combs import comb_line
 from segmentation.fields import FieldInk, cut_field, cut_fields, surroundings
-from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, cut_pieces, make_candidates, page_boxes
+from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, page_boxes
 from segmentation.illumination import even_light
 from segmentation.local_fit import refine_field
+from segmentation.looks import look_at_bodies
 from segmentation.marks import judge_mark
 from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
 from segmentation.registration import Registration, register
@@ -96,7 +97,7 @@ def _field(spec: FieldSpec, ink: FieldInk, place: Registration) -> SegmentedFiel
 
 
 def _lines(spec: FieldSpec, ink: FieldInk) -> list[GlyphLine]:
-    """The rows of writing of one field as lattices; none if nothing is written there."""
+    """The rows of writing of one field, looked at once; none if nothing is written there."""
     if spec.layout == "mark":
         return []
     if spec.layout == "comb":
@@ -106,7 +107,9 @@ def _lines(spec: FieldSpec, ink: FieldInk) -> list[GlyphLine]:
     limits = PARAGRAPH_LIMITS if paragraph else LINE_LIMITS
     lines = []
     for row in split_rows(ink) if paragraph else [ink]:
-        pieces = cut_pieces(row.parts, row.area.height)
-        if len(pieces.areas) and pieces.boxes[:, 2:].max() >= MIN_WRITTEN_ROW * row.area.height:
-            lines.append(make_candidates(pieces, row.area, row.to_page, limits))
+        sides = row.parts.boxes[:, 2:].max(initial=0)
+        if sides >= MIN_WRITTEN_ROW * row.area.height:
+            lines.append(
+                look_at_bodies(row.parts, row.area, row.to_page, limits, spec.charset, spec.max_length)
+            )
     return lines

@@ -9,6 +9,7 @@ import pytest
 
 from model.classifier import load_classifier
 from model.constraints import read_row
+from pipeline.classifying import classify_pages
 from pipeline.options import JobOptions
 from pipeline.reading import page_rows
 from pipeline.records import PageKey, PageToClassify
@@ -36,8 +37,8 @@ def page():
 @pytest.fixture(scope="module")
 def rows(page):
     options = JobOptions(inputs=("a",), output="o", template=TEMPLATE)
-    log_probs = load_classifier().classify(page.crops())
-    read = page_rows(PageToClassify(PageKey("a", 1), "h", page, {}), log_probs, options, read_row)
+    (classified,) = classify_pages([PageToClassify(PageKey("a", 1), "h", page, {})], load_classifier())
+    read = page_rows(classified.page, classified.log_probs, options, read_row)
     return {row["field"]: row for row in read.fields}
 
 

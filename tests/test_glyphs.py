@@ -9,8 +9,9 @@ import pytest
 
 from segmentation.components import find_components
 from segmentation.cuts import MAX_CUTS, MAX_SLANT, estimate_slant, find_cuts, stroke_width
-from segmentation.glyphs import LINE_LIMITS, MAX_COMPONENTS, CandidateLimits, cut_pieces, make_candidates
+from segmentation.glyphs import LINE_LIMITS, CandidateLimits, make_candidates
 from segmentation.normalization import normalize_glyph
+from segmentation.pieces import MAX_COMPONENTS, cut_pieces
 from segmentation.templates import Box
 
 HEIGHT = 100.0  # of the writing area in all these rows

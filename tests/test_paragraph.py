@@ -18,7 +18,9 @@ from model.constraints import read_row
 from model.decoding import DEFAULT_OPTIONS, Constraint, Lattice, Reading, decode
 from model.path_scores import score_lattice
 from model.words import STRANGE_CHARACTER, STRANGE_WORD, decode_words, gap_scores, word_tree
+from pipeline.classifying import classify_pages
 from pipeline.reading import lattice_of
+from pipeline.records import PageKey, PageToClassify
 from pipeline.rules import constraint_of
 from segmentation.handwriting import Hand
 from segmentation.rendering import fill_form
@@ -178,12 +180,17 @@ class TestGaps:
 
 def read_form(form: FormTemplate, gray: np.ndarray) -> dict[str, list[Reading]]:
     """The readings of all rows, by field, with the shipped model."""
-    classifier = load_classifier(None, threads=1)
+    page = PageToClassify(PageKey("a", 1), "h", segment_page(gray, form), {})
+    (classified,) = classify_pages([page], load_classifier())
+    at = 0
     readings: dict[str, list[Reading]] = {}
-    for found in segment_page(gray, form).fields:
-        constraint = constraint_of(form.field(found.name))
-        rows = [lattice_of(line, classifier.classify(line.crops)) for line in found.lines]
-        readings[found.name] = [read_row(row, constraint) for row in rows]
+    for found in classified.page.segmented.fields:
+        constraint, own = constraint_of(form.field(found.name)), []
+        for line in found.lines:
+            stop = at + len(line.crops)
+            own.append(read_row(lattice_of(line, classified.log_probs[at:stop]), constraint))
+            at = stop
+        readings[found.name] = own
     return readings
 
 

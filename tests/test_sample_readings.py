@@ -8,6 +8,7 @@ import pytest
 
 from model.classifier import load_classifier
 from model.decoding import decode
+from pipeline.classifying import classify_pages
 from pipeline.options import JobOptions
 from pipeline.reading import page_rows
 from pipeline.records import PageKey, PageToClassify
@@ -32,8 +33,8 @@ def test_readings(kind, classifier):
     for path in sorted(SAMPLES.glob(f"{kind}/form_*.truth.json")):
         truth = json.loads(path.read_text())
         page = segment_page(cv2.imread(str(path.with_name(truth["source"])), cv2.IMREAD_GRAYSCALE), template)
-        log_probs = classifier.classify(page.crops())
-        rows = page_rows(PageToClassify(PageKey("a", 1), "h", page, {}), log_probs, options, decode)
+        (classified,) = classify_pages([PageToClassify(PageKey("a", 1), "h", page, {})], classifier)
+        rows = page_rows(classified.page, classified.log_probs, options, decode)
         texts = {row["field"]: row["text"] for row in rows.fields}
         assert list(texts) == list(truth["fields"])
         for name, expected in truth["fields"].items():

@@ -1,0 +1,152 @@
+"""Pages to class probabilities: two looks at the writing of several pages, with two calls of the model.
+
+The first look classifies connected bodies of ink as they are. What is not surely a whole character is cut,
+and classified in the second.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.alphabets import CLASS_COUNT
+from model.classifier import Classifier
+from model.settling import surely_whole
+from pipeline.reading import check_log_probs
+from pipeline.records import ClassifiedPage, Failure, PageToClassify
+from segmentation.looks import SecondLook, look_again
+from segmentation.page import GLYPH_SIZE, GlyphLine
+from segmentation.pieces import Pieces
+
+LogProbs = NDArray[np.float32]
+NOTHING = np.zeros((0, GLYPH_SIZE, GLYPH_SIZE), np.uint8)
+
+
+def classify_pages(pages: Sequence[PageToClassify], model: Classifier) -> list[ClassifiedPage]:
+    """Classifies several pages together, and page by page if that goes wrong.
+
+    Rows that were not cut yet are cut where it is worth it, so the pages that come out hold other lines than
+    those that went in.
+
+    One page that the model cannot digest costs only itself: it comes out with a failure
+    ``classification_failed`` (the model raised) or ``invalid_model_output`` (NaN, a wrong shape).
+    """
+    try:
+        return _classified(pages, model)
+    except Exception as error:
+        if len(pages) == 1:
+            return [_failed(pages[0], error)]
+        return [one for page in pages for one in classify_pages([page], model)]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifiedRow:
+    """A row of writing after both looks.
+
+    Attributes:
+        line: its lattice.
+        log_probs: float32 (N, 63) of its candidates.
+        pieces: what the candidates are runs of, if the row was cut; None if its bodies are its pieces.
+        crops: how many the model was asked for.
+        cutting: milliseconds that the second look took, without the model.
+    """
+
+    line: GlyphLine
+    log_probs: LogProbs
+    pieces: Pieces | None
+    crops: int
+    cutting: float
+
+
+def classify_rows(lines: Sequence[GlyphLine], model: Classifier) -> tuple[list[ClassifiedRow], float]:
+    """Looks twice at rows of writing, of any number of pages, with two calls of the model at most.
+
+    Args:
+        lines: as ``segment_page`` gives them; what is cut already is classified as it is.
+        model: what classifies crops.
+
+    Returns:
+        The rows in their order, and milliseconds that the model took.
+
+    Raises:
+        InvalidOutputError: the model gave NaN or a wrong shape; whatever else it raises is passed on.
+    """
+    first, spent = _classify([line.crops for line in lines], model)
+    seconds, cutting = [], []
+    for line, log_probs in zip(lines, first, strict=True):
+        begun = time.perf_counter()
+        seconds.append(_look_again(line, log_probs))
+        cutting.append(1000 * (time.perf_counter() - begun))
+    fresh_crops = [NOTHING if one is None else one.line.crops[one.known < 0] for one in seconds]
+    again, spent_again = _classify(fresh_crops, model)
+    rows = []
+    for line, known, second, fresh, took in zip(lines, first, seconds, again, cutting, strict=True):
+        crops = len(known) + len(fresh)
+        if second is None:  # the ink is not needed any more
+            rows.append(ClassifiedRow(replace(line, uncut=None), known, None, crops, took))
+            continue
+        log_probs = known[second.known]
+        log_probs[second.known < 0] = fresh
+        rows.append(ClassifiedRow(second.line, log_probs, second.pieces, crops, took))
+    return rows, spent + spent_again
+
+
+def _look_again(line: GlyphLine, log_probs: LogProbs) -> SecondLook | None:
+    if line.uncut is None:
+        return None
+    return look_again(line, surely_whole(log_probs, line.uncut.charset, line.uncut.most))
+
+
+def _classify(crops: Sequence[NDArray[np.uint8]], model: Classifier) -> tuple[list[LogProbs], float]:
+    """Log-probabilities of the crops of each row, with one call; and milliseconds."""
+    ends = np.cumsum([len(own) for own in crops], dtype=np.intp)
+    if not len(ends) or not ends[-1]:  # pages of blank fields
+        return [np.zeros((0, CLASS_COUNT), np.float32) for _ in crops], 0.0
+    together = np.concatenate(crops)
+    start = time.perf_counter()
+    log_probs = np.asarray(model.classify(together))
+    milliseconds = 1000 * (time.perf_counter() - start)
+    problem = check_log_probs(log_probs, len(together))
+    if problem:
+        raise InvalidOutputError(problem)
+    return np.split(log_probs, ends[:-1]), milliseconds
+
+
+def _classified(pages: Sequence[PageToClassify], model: Classifier) -> list[ClassifiedPage]:
+    lines = [line for page in pages for field in page.segmented.fields for line in field.lines]
+    rows, spent = classify_rows(lines, model)
+    each = spent / max(sum(row.crops for row in rows), 1)
+    left = iter(rows)
+    return [
+        _page(page, list(islice(left, sum(len(field.lines) for field in page.segmented.fields))), each)
+        for page in pages
+    ]
+
+
+def _page(page: PageToClassify, rows: Sequence[ClassifiedRow], each: float) -> ClassifiedPage:
+    """A page with its rows; ``each`` is milliseconds that the model took for a crop."""
+    lines = iter([row.line for row in rows])
+    fields = tuple(
+        replace(field, lines=tuple(islice(lines, len(field.lines)))) for field in page.segmented.fields
+    )
+    times = dict(page.milliseconds)
+    times["segment"] = times.get("segment", 0.0) + sum(row.cutting for row in rows)
+    times["classify"] = each * sum(row.crops for row in rows)
+    nothing = np.zeros((0, CLASS_COUNT), np.float32)
+    log_probs = np.concatenate([nothing, *(row.log_probs for row in rows)])
+    segmented = replace(page.segmented, fields=fields)
+    return ClassifiedPage(replace(page, segmented=segmented, milliseconds=times), log_probs)
+
+
+class InvalidOutputError(ValueError):
+    """The model answered, but not with log-probabilities."""
+
+
+def _failed(page: PageToClassify, error: Exception) -> ClassifiedPage:
+    invalid = isinstance(error, InvalidOutputError)
+    code = "invalid_model_output" if invalid else "classification_failed"
+    message = str(error) if invalid else f"{type(error).__name__}: {error}"
+    return ClassifiedPage(page, None, Failure(*page.key, page.sha256, "classify", code, message))
