@@ -148,8 +148,8 @@ class _Row:
     @classmethod
     def of(cls, composer: LineComposer, kind: FieldKind, number: int, seed: int) -> "_Row":
         row, truth, source, spacing = compose_field(composer, kind, number, seed)
-        most = len(truth) if kind.known_length else MOST_CHARACTERS
-        return cls(kind, number, row, truth, source, spacing, row.look(kind.charset, most))
+        lengths = (len(truth), len(truth)) if kind.known_length else (1, MOST_CHARACTERS)
+        return cls(kind, number, row, truth, source, spacing, row.look(kind.charset, *lengths))
 
     def classified(self, read: ClassifiedRow) -> ComposedField:
         line, uncut = read.line, self.line.uncut

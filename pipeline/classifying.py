@@ -97,7 +97,13 @@ def classify_rows(lines: Sequence[GlyphLine], model: Classifier) -> tuple[list[C
 def _look_again(line: GlyphLine, log_probs: LogProbs) -> SecondLook | None:
     if line.uncut is None:
         return None
-    return look_again(line, surely_whole(log_probs, line.uncut.charset, line.uncut.most))
+    settled = surely_whole(log_probs, line.uncut.charset, line.uncut.most)
+    second = look_again(line, settled)
+    pieces = len(settled) if second is None else second.line.piece_count
+    if pieces >= line.uncut.least:
+        return second
+    # Too few for the field: something that looks like one character is two.
+    return look_again(line, np.zeros_like(settled))
 
 
 def _classify(crops: Sequence[NDArray[np.uint8]], model: Classifier) -> tuple[list[LogProbs], float]:

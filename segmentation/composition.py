@@ -88,9 +88,10 @@ class ComposedLine:
         line, owned = self._cut()
         return line, owned.lessons()
 
-    def look(self, charset: str, most: int) -> GlyphLine:
-        """The first look at the row, as on a page, in a field of so many characters of a charset at most."""
-        return look_at_bodies(find_components(self.ink), self.area, _IDENTITY, LINE_LIMITS, charset, most)
+    def look(self, charset: str, least: int, most: int) -> GlyphLine:
+        """The first look at the row, as on a page, in a field of so many characters of a charset."""
+        parts = find_components(self.ink)
+        return look_at_bodies(parts, self.area, _IDENTITY, LINE_LIMITS, charset, least, most)
 
     def verdict(self, line: GlyphLine, labels: NDArray[np.integer]) -> NDArray[np.int16]:
         """What the candidates of a row are, as in ``candidates``, after one or two looks at it.

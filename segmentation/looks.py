@@ -31,7 +31,7 @@ class UncutRow:
         bodies: int (C,) the body, from 0 and left to right, of which each component is a part.
         ink: int (B,) pixels of ink of each body.
         charset: what may stand in the row.
-        most: characters that it may hold.
+        least, most: characters that it may hold.
     """
 
     parts: Components
@@ -41,6 +41,7 @@ class UncutRow:
     bodies: NDArray[np.intp]
     ink: NDArray[np.intp]
     charset: str
+    least: int
     most: int
 
     @property
@@ -72,6 +73,7 @@ def look_at_bodies(
     to_page: NDArray[np.float64],
     limits: CandidateLimits,
     charset: str,
+    least: int,
     most: int,
 ) -> GlyphLine:
     """The first look: a lattice in which each body is a piece, and a candidate by itself.
@@ -85,7 +87,7 @@ def look_at_bodies(
         to_page: float64 (2, 3), raster pixels to page pixels.
         limits: how much one character may cover, for the second look.
         charset: what may stand in the row.
-        most: characters that it may hold.
+        least, most: characters that it may hold.
 
     Returns:
         The line, with the ``uncut`` row for ``look_again``.
@@ -99,7 +101,9 @@ def look_at_bodies(
     spans = np.stack([numbers, numbers + 1], axis=1)
     crops = normalize_all(_masks(parts, bodies, boxes), boxes)
     line = glyph_line(pieces, area, to_page, spans, boxes, crops)
-    return replace(line, uncut=UncutRow(parts, area, to_page, limits, bodies, joined.area, charset, most))
+    return replace(
+        line, uncut=UncutRow(parts, area, to_page, limits, bodies, joined.area, charset, least, most)
+    )
 
 
 def _masks(parts: Components, bodies: NDArray[np.intp], boxes: NDArray[np.intp]) -> list[NDArray[np.uint8]]:

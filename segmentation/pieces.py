@@ -117,7 +117,8 @@ def cut_doubtful(
     rank, joined = in_order(extents, hosts(extents))
     names = np.zeros(len(parts) + 1, np.uint16)
     names[whole + 1] = rank[len(cut.component) :] + 1
-    labels = names[parts.labels].ravel() if len(whole) else np.zeros(parts.labels.size, np.uint16)
+    labels = np.zeros(parts.labels.size, np.uint16)
+    labels[inked] = names[parts.labels.ravel()[inked]]  # most of it is paper, which need not be looked up
     labels[cut.inked] = (rank[: len(cut.component)] + 1)[cut.piece]
     of_body = _common(bodies[np.concatenate([cut.component, whole])], rank, len(joined.area))
     return Pieces(

@@ -109,7 +109,6 @@ def _lines(spec: FieldSpec, ink: FieldInk) -> list[GlyphLine]:
     for row in split_rows(ink) if paragraph else [ink]:
         sides = row.parts.boxes[:, 2:].max(initial=0)
         if sides >= MIN_WRITTEN_ROW * row.area.height:
-            lines.append(
-                look_at_bodies(row.parts, row.area, row.to_page, limits, spec.charset, spec.max_length)
-            )
+            lengths = (0 if paragraph else spec.min_length, spec.max_length)
+            lines.append(look_at_bodies(row.parts, row.area, row.to_page, limits, spec.charset, *lengths))
     return lines

@@ -29,7 +29,7 @@ def written(*centers, width=700):
 
 def first(image, most=10):
     area = Box(0, 10, image.shape[1], HEIGHT)
-    return look_at_bodies(find_components(image), area, IDENTITY, LINE_LIMITS, "digits", most)
+    return look_at_bodies(find_components(image), area, IDENTITY, LINE_LIMITS, "digits", 0, most)
 
 
 def everything(image):

@@ -104,12 +104,12 @@ class WideIsDoubtful:
         return log_probs
 
 
-def row_of_rings(*centers) -> GlyphLine:
+def row_of_rings(*centers, least=0) -> GlyphLine:
     image = np.zeros((120, 700), np.uint8)
     for x in centers:
         cv2.ellipse(image, (x, 60), (20, 30), 0, 0, 360, 1, 6)
     area = Box(0, 10, 700, 100)
-    return look_at_bodies(find_components(image), area, np.eye(2, 3), LINE_LIMITS, "digits", 9)
+    return look_at_bodies(find_components(image), area, np.eye(2, 3), LINE_LIMITS, "digits", least, 9)
 
 
 def page_of(*rows: GlyphLine) -> PageToClassify:
@@ -148,3 +148,14 @@ def test_rows_that_are_settled_cost_one_call():
     assert model.calls == [2]
     assert (row.crops, row.pieces, row.line.uncut) == (2, None, None)
     assert milliseconds > 0
+
+
+def test_where_a_field_must_hold_more_than_there_are_bodies_all_are_cut():
+    class SureOfAll(WideIsDoubtful):
+        def answers(self, crops):
+            return np.where(np.arange(CLASS_COUNT) == 0, -0.001, -20.0) * np.ones((len(crops), 1), np.float32)
+
+    for least, cut in ((2, False), (3, True)):
+        (row,), _ = classify_rows([row_of_rings(60, 98, 300, least=least)], SureOfAll())
+        assert (row.line.piece_count > 2) is cut
+        assert (row.pieces is not None) is cut
