@@ -5,7 +5,7 @@ are the rules that a form has, the ways a page may lie, and what is too little t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,24 +152,29 @@ def template_rules(template: FormTemplate) -> tuple[Rules, Rules]:
     Cell lines are among them where most fields are combs; a single comb would outweigh all others.
     """
     framed = [spec for spec in template.fields if spec.framed]
-    if 2 * sum(spec.cells > 1 for spec in framed) < len(framed):
-        framed = [replace(spec, cell_lines=()) for spec in framed]
-    pairs = [rules_of_field(spec, template.dpi) for spec in framed]
-    none = np.zeros((0, 4))
-    horizontal, vertical = (
-        Rules(np.concatenate([none, *(pair[i].ends for pair in pairs)]), i == 0) for i in (0, 1)
-    )
-    return horizontal, vertical
+    combs = 2 * sum(spec.cells > 1 for spec in framed) >= len(framed)
+    return _rules_of_fields(framed, template.dpi, combs)
 
 
 def rules_of_field(spec: FieldSpec, dpi: float) -> tuple[Rules, Rules]:
     """The printed rules of a field, frame and cell lines, horizontal and vertical, in template pixels."""
+    return _rules_of_fields([spec], dpi, True)
+
+
+def _rules_of_fields(specs: Sequence[FieldSpec], dpi: float, cell_lines: bool) -> tuple[Rules, Rules]:
+    """The same of several fields, one after the other, with their cell lines or without."""
     inset = FRAME_INSET * dpi
-    left, right = spec.box.x + inset, spec.box.right - inset
-    top, bottom = spec.box.y + inset, spec.box.bottom - inset
-    across = [(left, y, right, y) for y in (top, bottom)]
-    down = [(x, top, x, bottom) for x in (left, *spec.cell_lines, right)]
-    return Rules(np.array(across, np.float64), True), Rules(np.array(down, np.float64), False)
+    across: list[tuple[float, float, float, float]] = []
+    down: list[tuple[float, float, float, float]] = []
+    for spec in specs:
+        left, right = spec.box.x + inset, spec.box.right - inset
+        top, bottom = spec.box.y + inset, spec.box.bottom - inset
+        across += [(left, y, right, y) for y in (top, bottom)]
+        down += [(x, top, x, bottom) for x in (left, *(spec.cell_lines if cell_lines else ()), right)]
+    return (
+        Rules(np.array(across, np.float64).reshape(-1, 4), True),
+        Rules(np.array(down, np.float64).reshape(-1, 4), False),
+    )
 
 
 def _orientations(

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.components import find_labels
+from segmentation.illumination import otsu_level
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
 
 WORK_DPI = 150.0
 INTERPOLATED = (0.45, 0.55)  # working pixels per page pixel at which interpolation is as good as a mean
@@ -23,6 +24,9 @@ MAX_SKEW = 8.0  # degrees
 MAX_RULES = 1500  # of one direction, the longest; noise has more
 MAX_RULED = 0.1  # share of a page that rules may cover; what is more has black margins, or is all black
 SOLID = 15  # pixels at WORK_DPI: what is as thick as that both ways is a black margin
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+FIRST_BIT = np.argmax(_BITS, axis=1)  # of a byte of eight pixels, from the left: the first of ink
+LAST_BIT = 7 - np.argmax(_BITS[:, ::-1], axis=1)  # and the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +94,17 @@ def find_rules(gray: NDArray[np.uint8], factor: float, shortest: float = MIN_RUL
     blocks = width % size[0] == 0 and height % size[1] == 0
     method = cv2.INTER_LINEAR if halves and not blocks else cv2.INTER_AREA
     small = cv2.resize(gray, size, interpolation=method)
-    level, _ = cv2.threshold(small[::2, ::2], 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
-    _, ink = cv2.threshold(small, level, 255, cv2.THRESH_BINARY_INV)
+    _, ink = cv2.threshold(small, otsu_level(small), 255, cv2.THRESH_BINARY_INV)
     return _rules_of(ink, shortest, horizontal=True), _rules_of(ink, shortest, horizontal=False)
 
 
 def _rules_of(ink: NDArray[np.uint8], shortest: float, *, horizontal: bool) -> Rules:
     """Connected runs of at least ``shortest`` pixels, thin and straight, with a line fitted through each."""
-    kernel = np.ones((1, MIN_RUN) if horizontal else (MIN_RUN, 1), np.uint8)
-    mask = cv2.morphologyEx(ink, cv2.MORPH_OPEN, kernel)
-    if cv2.countNonZero(mask) > MAX_RULED * mask.size:
-        mask[cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((SOLID, SOLID), np.uint8)) > 0] = 0
-    count, owner, first, last, level = _labelled_runs(mask, horizontal)
+    level, first, last = _find_runs(ink, horizontal)
+    if (last - first).sum() > MAX_RULED * ink.size:
+        level, first, last = _find_runs(_without_solids(ink), horizontal)
+    owner = _connect_runs(level, first, last)
+    count = int(owner.max(initial=-1)) + 1
     pixels = (last - first).astype(np.float64)
     areas = np.bincount(owner, pixels, count)
     size = np.maximum(areas, 1)
@@ -130,34 +133,65 @@ def _rules_of(ink: NDArray[np.uint8], shortest: float, *, horizontal: bool) -> R
     return Rules(ends, horizontal)
 
 
-def _labelled_runs(
-    mask: NDArray[np.uint8], horizontal: bool
-) -> tuple[int, NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Runs of ink along the rules, which are far fewer than pixels, and the component of each.
+def _find_runs(ink: NDArray[np.uint8], horizontal: bool) -> tuple[Integers, Integers, Integers]:
+    """Runs of at least ``MIN_RUN`` pixels of ink; two with a single pixel of paper between them may be one.
+
+    Hardly a pixel begins such a run. So the pixels that do are packed in eights, and only where a byte is not
+    zero is anything looked at.
+
+    Args:
+        ink: uint8 (H, W), not zero = ink.
+        horizontal: whether runs lie along the rows, or else along the columns.
 
     Returns:
-        The number of components; and for each run its component, first and past-last place along its
-        direction, and its place across.
+        Place across, first and past-last place along, int (N,) each, in order of places across, then along.
     """
-    width = mask.shape[1]
-    edges = mask[:, [0, -1]] if horizontal else mask[[0, -1]]
-    if edges.any():  # so that every run has paper before and after it
-        mask[:, [0, -1]] = 0
-        mask[[0, -1]] = 0
-    labels = find_labels(mask)
-    step = 1 if horizontal else width
-    flat = mask.ravel()
-    firsts = np.flatnonzero(flat[step:] > flat[:-step]) + step
-    lasts = np.flatnonzero(flat[:-step] > flat[step:])
-    owner = labels.ravel()[firsts].astype(np.intp) - 1
-    level, first = np.divmod(firsts, width)
-    last = lasts % width
-    if not horizontal:
-        # Firsts and lasts come row by row: only in the order of columns do they belong together.
-        order, other = np.argsort(first, kind="stable"), np.argsort(last, kind="stable")
-        first, level, owner = level[order], first[order], owner[order]
-        last = (lasts // width)[other]
-    return int(owner.max(initial=-1)) + 1, owner, first, last + 1, level
+    before, after = MIN_RUN // 2, MIN_RUN - MIN_RUN // 2
+    if horizontal:
+        inner = cv2.erode(ink, np.ones((1, MIN_RUN), np.uint8))
+    else:
+        inner = cv2.transpose(cv2.erode(ink, np.ones((MIN_RUN, 1), np.uint8)))
+    # With paper before and after each row, so that no run goes on into the next.
+    packed = cv2.copyMakeBorder(np.packbits(inner, axis=1), 0, 0, 1, 1, cv2.BORDER_CONSTANT)
+    stride, packed = packed.shape[1], packed.ravel()
+    inked = packed != 0
+    changes = np.flatnonzero(inked[1:] != inked[:-1])
+    firsts, lasts = changes[::2] + 1, changes[1::2]
+    level, place = np.divmod(firsts, stride)
+    first = 8 * (place - 1) + FIRST_BIT[packed[firsts]] - before
+    last = 8 * (lasts % stride - 1) + LAST_BIT[packed[lasts]] + after
+    return level, np.maximum(first, 0), np.minimum(last, inner.shape[1])
+
+
+def _without_solids(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The ink without what is as thick as ``SOLID`` both ways."""
+    solid = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((SOLID, SOLID), np.uint8))
+    return cv2.subtract(ink, solid)
+
+
+def _connect_runs(level: Integers, first: Integers, last: Integers) -> Integers:
+    """The component of each run, int (N,), from 0: runs of neighbouring rows that touch are connected.
+
+    Args:
+        level, first, last: runs as ``_find_runs`` returns them.
+    """
+    # As one long row of all rows, in which a run lies just beside what it touches in the next row.
+    stride = int(last.max(initial=0)) + 2
+    starts, stops = level * stride + first, level * stride + last
+    begin = np.searchsorted(stops, starts + stride)
+    counts = np.maximum(np.searchsorted(starts, stops + stride, side="right") - begin, 0)
+    upper = np.repeat(np.arange(len(level)), counts)
+    lower = np.arange(len(upper)) - np.repeat(np.cumsum(counts) - counts - begin, counts)
+    root = np.arange(len(level))
+    while True:
+        pairs = np.sort(np.stack([root[upper], root[lower]]), axis=0)
+        apart = pairs[0] != pairs[1]
+        if not apart.any():
+            return np.unique(root, return_inverse=True)[1]
+        upper, lower = upper[apart], lower[apart]
+        root[pairs[1, apart]] = pairs[0, apart]
+        while (root[root] != root).any():
+            root = root[root]
 
 
 def _longer(rules: Rules, shortest: float) -> Rules:

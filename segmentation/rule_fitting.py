@@ -5,13 +5,14 @@ of matching and robust least squares refine it.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from segmentation.rule_finding import Floats, Rules
+from segmentation.rule_finding import Floats, Integers, Rules
 
 SCALE_SWEEP = np.linspace(0.94, 1.06, 25)
+USUAL_SCALES = SCALE_SWEEP[10:15]  # of pages that no copier enlarged, tried first
 MIN_LIKENESS = 0.1  # shorter by longer length of two rules of which one may be the other, or a part of it
 VOTE_BIN = 4.0  # pixels at WORK_DPI
 TRUSTED_LEAN = 60  # pixels at WORK_DPI of the longest vertical rule that makes their slope worth knowing
@@ -20,13 +21,16 @@ TOLERANCES = (14.0, 8.0, 5.0, 4.0, 3.0)  # pixels at WORK_DPI, one matching roun
 NEAR_GUESS = 3.0  # in widest tolerances: what lies farther from its place by a first guess is never matched
 LONGEST = 1.5  # length of a found rule, at most, in lengths of the longest of the form
 MANY_RULES = 40  # found in place, after which no other first guess is tried: four fit in several ways
+FEW_MISSED = 2  # rules not found: fewer than are missed by who takes a row of boxes for the next one
 SURE = 0.9  # share of rules found that ends the search; with less it may be seen upside down
 END_REACH = 8.0  # pixels at WORK_DPI that the end of a rule may lie off
+
+Fit = tuple[Floats, float, int]
 
 
 def fit_rules(
     found: tuple[Rules, Rules], targets: tuple[Rules, Rules], nominal: float, scales: Floats | None = None
-) -> tuple[Floats, float, int] | None:
+) -> Fit | None:
     """Fits the rules of a form to those found.
 
     Args:
@@ -41,7 +45,6 @@ def fit_rules(
     """
     if not len(found[0].ends) or not len(found[1].ends):
         return None
-    trials = nominal * SCALE_SWEEP if scales is None else scales
     # The edge of the scan, longer than any rule of a small form, would rule over its slopes.
     horizontal, vertical = (
         Rules(rules.ends[rules.lengths <= LONGEST * nominal * target.lengths.max()], rules.horizontal)
@@ -50,34 +53,111 @@ def fit_rules(
     found = horizontal, vertical
     if not len(horizontal.ends) or not len(vertical.ends):
         return None
-    starts = list(_hypotheses(found, targets, nominal, trials))
-    starts.sort(key=lambda start: -_support(start, found, targets))
     count = sum(len(rules.ends) for rules in targets)
-    best: tuple[Floats, float, int] | None = None
-    for start in starts[:2]:
-        fit = _refine(start, _near_rules(start, found, targets), targets)
-        if best is None or (fit[2], -fit[1]) > (best[2], -best[1]):
+    nearly_all = max(count - FEW_MISSED, MANY_RULES)
+    if scales is None:
+        if count >= nearly_all:
+            best = _best_fit(found, targets, nominal, nominal * USUAL_SCALES, nearly_all)
+            if best[2] >= nearly_all:
+                return best
+        scales = nominal * SCALE_SWEEP
+    return _best_fit(found, targets, nominal, scales, max(SURE * count, MANY_RULES))
+
+
+def _best_fit(
+    found: tuple[Rules, Rules], targets: tuple[Rules, Rules], nominal: float, scales: Floats, enough: float
+) -> Fit:
+    """The better fit of the two best guesses, or the first one that finds ``enough`` rules."""
+    best: Fit = (np.eye(2, 3), np.inf, 0)
+    for guess in _guesses(found, targets, nominal, scales):
+        fit = _refine(guess, found, targets)
+        if (fit[2], -fit[1]) >= (best[2], -best[1]):
             best = fit
-        if best[2] >= max(SURE * count, MANY_RULES):
+        if best[2] >= enough:
             break
     return best
 
 
-def _near_rules(
-    matrix: Floats, found: tuple[Rules, Rules], targets: tuple[Rules, Rules]
-) -> tuple[Rules, Rules]:
-    """The found rules that a first guess of the map brings near to any rule of the form."""
-    near = []
-    for rules, target in zip(found, targets, strict=True):
-        rule_of, _, _ = _match(matrix, rules, target, NEAR_GUESS * TOLERANCES[0])
-        near.append(Rules(rules.ends[rule_of], rules.horizontal))
-    return near[0], near[1]
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Found rules and template rules of one direction of which one may be the other, P of them.
+
+    Attributes:
+        rule_of, target_of: int (P,) the two of each pair, in order of the found ones.
+        first, last, length: float64 (P,) where the found rule begins and ends along its direction.
+        along, across, rise: float64 (P,) its middle, and how much farther across its end lies.
+        corners: float64 (2 T, 2) the first ends of all T template rules, then their last, template pixels.
+        horizontal: the direction.
+    """
+
+    rule_of: Integers
+    target_of: Integers
+    first: Floats
+    last: Floats
+    length: Floats
+    along: Floats
+    across: Floats
+    rise: Floats
+    corners: Floats
+    horizontal: bool
+
+    def place(self, matrix: Floats) -> tuple[Floats, Floats]:
+        """All template rules by a map: places along and across of their first and last ends, (2, T) each."""
+        along, across = (0, 1) if self.horizontal else (1, 0)
+        mapped = apply_map(matrix, self.corners)
+        return mapped[:, along].reshape(2, -1), mapped[:, across].reshape(2, -1)
 
 
-def _support(matrix: Floats, found: tuple[Rules, Rules], targets: tuple[Rules, Rules]) -> int:
-    """How many template rules a first guess of the map explains, within the widest tolerance."""
-    pairs = zip(found, targets, strict=True)
-    return sum(_match(matrix, rules, target, TOLERANCES[0])[2] for rules, target in pairs)
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """A first guess of the map, float64 (2, 3), and the horizontal and vertical pairs that it leaves."""
+
+    matrix: Floats
+    pairs: tuple[_Pairs, _Pairs]
+
+    @property
+    def support(self) -> int:
+        """How many template rules it explains, within the widest tolerance."""
+        return sum(_match(self.matrix, pairs, TOLERANCES[0])[1] for pairs in self.pairs)
+
+
+def _guesses(
+    found: tuple[Rules, Rules], targets: tuple[Rules, Rules], nominal: float, scales: Floats
+) -> list[_Guess]:
+    """The two guesses with most support; if the one with most votes explains nearly all rules, that alone."""
+    guesses = []
+    nearly_all = max(sum(len(rules.ends) for rules in targets) - FEW_MISSED, MANY_RULES)
+    for matrix in _hypotheses(found, targets, nominal, scales):
+        reach = NEAR_GUESS * TOLERANCES[0]
+        across, down = (_pair(matrix, *both, reach) for both in zip(found, targets, strict=True))
+        guesses.append(_Guess(matrix, (across, down)))
+        if len(guesses) == 1 and guesses[0].support >= nearly_all:
+            return guesses
+    return sorted(guesses, key=lambda guess: -guess.support)[:2]
+
+
+def _pair(matrix: Floats, rules: Rules, target: Rules, reach: float) -> _Pairs:
+    """Pairs of which a map brings the middle of the found rule to ``reach`` from the line of the other."""
+    along, across = (0, 1) if rules.horizontal else (1, 0)
+    start, stop = apply_map(matrix, target.ends[:, :2]), apply_map(matrix, target.ends[:, 2:])
+    slope = (stop[:, across] - start[:, across]) / np.maximum(stop[:, along] - start[:, along], 1e-6)
+    middle = (rules.ends[:, :2] + rules.ends[:, 2:]) / 2
+    level = start[:, across] - slope * start[:, along]
+    off = middle[:, across, None] - middle[:, along, None] * slope - level
+    rule_of, target_of = np.nonzero(np.abs(off) <= reach)
+    ends, middle = rules.ends[rule_of], middle[rule_of]
+    return _Pairs(
+        rule_of,
+        target_of,
+        first=ends[:, along],
+        last=ends[:, along + 2],
+        length=ends[:, along + 2] - ends[:, along],
+        along=middle[:, along],
+        across=middle[:, across],
+        rise=ends[:, across + 2] - ends[:, across],
+        corners=np.concatenate([target.ends[:, :2], target.ends[:, 2:]]),
+        horizontal=rules.horizontal,
+    )
 
 
 def _hypotheses(
@@ -93,7 +173,7 @@ def _hypotheses(
         for scale_x, shift_x in columns:
             # x - lean * y = scale_x * X + shift_x and y - rise * x = scale_y * Y + shift_y, for x and y
             skewed = np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y]])
-            yield np.linalg.inv(np.array([[1, -lean], [-rise, 1]])) @ skewed
+            yield np.array([[1, lean], [rise, 1]]) @ skewed / (1 - lean * rise)
 
 
 def _vote(found: Rules, target: Rules, slope: float, scales: Floats) -> list[tuple[float, float]]:
@@ -124,21 +204,19 @@ def _vote(found: Rules, target: Rules, slope: float, scales: Floats) -> list[tup
     return chosen
 
 
-def _refine(
-    matrix: Floats, found: tuple[Rules, Rules], targets: tuple[Rules, Rules]
-) -> tuple[Floats, float, int]:
+def _refine(guess: _Guess, found: tuple[Rules, Rules], targets: tuple[Rules, Rules]) -> Fit:
     """Alternates matching and fitting while the tolerance shrinks; see ``fit_rules`` for what is returned."""
-    residual, matched = np.inf, 0
+    matrix, residual, matched = guess.matrix, np.inf, 0
     area = np.linalg.det(matrix[:, :2])
     for tolerance in TOLERANCES:
         errors, matched = [], 0
         updated = matrix.copy()
-        for rules, target in zip(found, targets, strict=True):
-            rule_of, target_of, covered = _match(matrix, rules, target, tolerance)
+        for pairs, rules, target in zip(guess.pairs, found, targets, strict=True):
+            kept, covered = _match(matrix, pairs, tolerance)
             matched += covered
-            if len(rule_of) < 2:
+            if len(kept) < 2:
                 return matrix, np.inf, 0
-            row, error = _fit_row(matrix, rules, target, rule_of, target_of)
+            row, error = _fit_row(matrix, rules, target, pairs.rule_of[kept], pairs.target_of[kept])
             updated[1 if rules.horizontal else 0] = row
             errors.append(error)
         if not 0.8 <= np.linalg.det(updated[:, :2]) / area <= 1.25:
@@ -148,57 +226,46 @@ def _refine(
     return matrix, residual, matched
 
 
-def _match(
-    matrix: Floats, rules: Rules, target: Rules, tolerance: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
-    """Pairs found rules with template rules that lie within ``tolerance`` and beside one another.
+def _match(matrix: Floats, pairs: _Pairs, tolerance: float) -> tuple[Integers, int]:
+    """Gives each found rule the nearest template rule within ``tolerance`` and beside it.
 
-    Returns indices of found and of template rules, and how many template rules are covered to two fifths.
+    Returns the pairs that are left, and how many template rules are covered to two fifths.
     """
-    along, across = (0, 1) if rules.horizontal else (1, 0)
-    start, stop = apply_map(matrix, target.ends[:, :2]), apply_map(matrix, target.ends[:, 2:])
-    slope = (stop[:, across] - start[:, across]) / np.maximum(stop[:, along] - start[:, along], 1e-6)
-    middle = (rules.ends[:, :2] + rules.ends[:, 2:]) / 2
-    expected = start[None, :, across] + slope * (middle[:, None, along] - start[None, :, along])
-    distance = np.abs(middle[:, None, across] - expected)
-    overlap = np.minimum(rules.ends[:, None, along + 2], stop[None, :, along]) - np.maximum(
-        rules.ends[:, None, along], start[None, :, along]
-    )
-    rise = rules.ends[:, None, across + 2] - rules.ends[:, None, across]
-    tilt = np.abs(rise - slope * rules.lengths[:, None]) / 2  # how far both ends lie off when the middle fits
-    near = (distance <= tolerance) & (tilt <= tolerance) & (overlap >= 0.5 * rules.lengths[:, None])
+    (start, stop), (level, end_level) = pairs.place(matrix)
+    lengths = np.maximum(stop - start, 1.0)  # at least a pixel
+    slope = ((end_level - level) / np.maximum(stop - start, 1e-6))[pairs.target_of]
+    start_of = start[pairs.target_of]
+    distance = np.abs(pairs.across - level[pairs.target_of] - slope * (pairs.along - start_of))
+    overlap = np.minimum(pairs.last, stop[pairs.target_of]) - np.maximum(pairs.first, start_of)
+    tilt = np.abs(pairs.rise - slope * pairs.length) / 2  # how far both ends lie off when the middle fits
+    near = (distance <= tolerance) & (tilt <= tolerance) & (overlap >= 0.5 * pairs.length)
     # A found rule much longer than its target, a page border, may lie along several but is none of them.
-    near &= rules.lengths[:, None] <= 1.3 * target_length(start, stop, along)[None, :] + tolerance
-    distance = np.where(near, distance, np.inf)
-    nearest = np.argmin(distance, axis=1)
-    rule_of = np.flatnonzero(np.isfinite(distance[np.arange(len(distance)), nearest]))
-    target_of = nearest[rule_of]
-    coverage = np.bincount(target_of, overlap[rule_of, target_of], len(target.ends))
-    covered = int((coverage >= 0.4 * target_length(start, stop, along)).sum())
-    return rule_of, target_of, covered
+    near &= pairs.length <= 1.3 * lengths[pairs.target_of] + tolerance
+    kept = np.flatnonzero(near)
+    kept = kept[np.lexsort((distance[kept], pairs.rule_of[kept]))]
+    rule_of = pairs.rule_of[kept]
+    kept = kept[np.flatnonzero(np.diff(rule_of, prepend=-1))]
+    coverage = np.bincount(pairs.target_of[kept], overlap[kept], len(lengths))
+    return kept, int(np.count_nonzero(coverage >= 0.4 * lengths))
 
 
 def ends_in_place(matrix: Floats, found: tuple[Rules, Rules], targets: tuple[Rules, Rules]) -> float:
     """Share of the ends of matched template rules, 0..1, where a found rule ends too."""
     seen, ends = 0, 0
     for rules, target in zip(found, targets, strict=True):
-        along = 0 if rules.horizontal else 1
-        rule_of, target_of, _ = _match(matrix, rules, target, TOLERANCES[-1])
-        for first, corner in ((0, along), (2, along + 2)):
-            expected = apply_map(matrix, target.ends[:, first : first + 2])[target_of, along]
-            near = np.abs(rules.ends[rule_of, corner] - expected) <= END_REACH
-            seen += len(np.unique(target_of[near]))
-            ends += len(np.unique(target_of))
+        pairs = _pair(matrix, rules, target, TOLERANCES[-1])
+        kept, _ = _match(matrix, pairs, TOLERANCES[-1])
+        target_of, count = pairs.target_of[kept], len(target.ends)
+        expected, _ = pairs.place(matrix)
+        for place, corner in zip((pairs.first, pairs.last), expected, strict=True):
+            near = np.abs(place[kept] - corner[target_of]) <= END_REACH
+            seen += int(np.count_nonzero(np.bincount(target_of[near], minlength=count)))
+            ends += int(np.count_nonzero(np.bincount(target_of, minlength=count)))
     return seen / max(ends, 1)
 
 
-def target_length(start: Floats, stop: Floats, along: int) -> Floats:
-    """Length of mapped template rules along their direction, at least a pixel."""
-    return np.maximum(stop[:, along] - start[:, along], 1.0)
-
-
 def _fit_row(
-    matrix: Floats, rules: Rules, target: Rules, rule_of: NDArray[np.intp], target_of: NDArray[np.intp]
+    matrix: Floats, rules: Rules, target: Rules, rule_of: Integers, target_of: Integers
 ) -> tuple[Floats, Floats]:
     """One row of the affine map by least squares with Huber weights; also the errors in working pixels.
 
@@ -206,24 +273,22 @@ def _fit_row(
     the row of x; the coordinate along the rule is taken from the current map.
     """
     across = 1 if rules.horizontal else 0
-    inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
     points = np.concatenate([rules.ends[rule_of, :2], rules.ends[rule_of, 2:]])
-    source = apply_map(inverse, points)
-    source[:, across] = np.tile(target.ends[target_of, across], 2)
-    design = np.column_stack([source, np.ones(len(source))])
-    wanted = points[:, across]
-    base = np.tile(np.sqrt(rules.lengths[rule_of]), 2)
+    design = np.ones((len(points), 3))
+    design[:, :2] = (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    design[:, across] = np.tile(target.ends[target_of, across], 2)
     # Where few rules hold it, scale and slope are ill-determined: lean a little on the current map.
     prior = matrix[across]
-    stiff = np.diag([1.0, 1.0, 0.0])[:2] * (STIFFNESS / np.hypot(prior[0], prior[1]))
-    weights = base.copy()
+    stiff = np.diag([1.0, 1.0, 0.0]) * (STIFFNESS**2 / (prior[0] ** 2 + prior[1] ** 2))
+    base = np.tile(rules.lengths[rule_of], 2)
+    off = points[:, across] - design @ prior
+    weights, error = base, -off
     row = prior
     for _ in range(4):
-        off = (wanted - design @ prior) * weights
-        held = np.vstack([design * weights[:, None], stiff])
-        row = prior + np.linalg.lstsq(held, np.append(off, (0.0, 0.0)), rcond=1e-9)[0]
-        error = design @ row - wanted
-        weights = base * np.sqrt(np.minimum(1, 1.5 / np.maximum(np.abs(error), 1e-9)))
+        weighted = design.T * weights
+        step = np.linalg.solve(weighted @ design + stiff, weighted @ off)
+        row, error = prior + step, design @ step - off
+        weights = base * np.minimum(1, 1.5 / np.maximum(np.abs(error), 1e-9))
     return row, error
 
 
