@@ -58,22 +58,19 @@ def surroundings(template: FormTemplate) -> dict[str, Box]:
 
     A region reaches half-way to the neighbouring boxes of the same row at most, and stays on the page.
     """
-    regions = {}
-    for spec in template.fields:
-        box = spec.box
-        overhang = min(OVERHANG * box.height, MAX_OVERHANG * template.dpi)
-        outreach = min(OUTREACH * box.height, MAX_OUTREACH * template.dpi)
-        left, right = max(0.0, box.x - outreach), min(float(template.width), box.right + outreach)
-        for other in template.fields:
-            beside = other.box
-            if beside.y < box.bottom and beside.bottom > box.y and other is not spec:
-                if beside.x >= box.right:
-                    right = min(right, (box.right + beside.x) / 2)
-                elif beside.right <= box.x:
-                    left = max(left, (beside.right + box.x) / 2)
-        top, bottom = max(0.0, box.y - overhang), min(float(template.height), box.bottom + overhang)
-        regions[spec.name] = Box(left, top, right - left, bottom - top)
-    return regions
+    boxes = np.array([(spec.box.x, spec.box.y, spec.box.width, spec.box.height) for spec in template.fields])
+    left, top, width, height = boxes.reshape(-1, 4).astype(np.float64).T
+    right, bottom = left + width, top + height
+    overhang = np.minimum(OVERHANG * height, MAX_OVERHANG * template.dpi)
+    outreach = np.minimum(OUTREACH * height, MAX_OUTREACH * template.dpi)
+    same_row = (top < bottom[:, None]) & (bottom > top[:, None])
+    after = np.where(same_row & (left >= right[:, None]), (right[:, None] + left) / 2, np.inf)
+    before = np.where(same_row & (right <= left[:, None]), (right + left[:, None]) / 2, -np.inf)
+    x0 = np.maximum(np.maximum(left - outreach, 0), before.max(axis=1, initial=0))
+    x1 = np.minimum(np.minimum(right + outreach, template.width), after.min(axis=1, initial=np.inf))
+    y0, y1 = np.maximum(top - overhang, 0), np.minimum(bottom + overhang, template.height)
+    regions = np.stack([x0, y0, x1 - x0, y1 - y0], axis=1).tolist()
+    return {spec.name: Box(*region) for spec, region in zip(template.fields, regions, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,8 @@ def cut_fields(
     frames = dict(zip(framed, found, strict=True))
     cleaned = [_clean(spec, rasters[spec.name], frames.get(spec.name)) for spec in specs]
     owned = own_parts([one.strokes for one in cleaned])
-    return [_field_ink(spec, one, own) for spec, one, own in zip(specs, cleaned, owned, strict=True)]
+    together = zip(specs, cleaned, owned, strict=True)
+    return [_field_ink(spec, rasters[spec.name], one, own) for spec, one, own in together]
 
 
 def _groups(
@@ -175,10 +173,10 @@ def _cut(upright: UprightInk, spec: FieldSpec, region: Box) -> _Raster:
 
 @dataclass(frozen=True, slots=True)
 class _Cleaned:
-    """A field without its printed rules: its ink, ``to_page`` of its raster, and as ``FieldInk`` has them."""
+    """A field without its printed rules: its ink, where in its raster that begins, and its ``cell_edges``."""
 
     strokes: Strokes
-    to_page: NDArray[np.float64]
+    corner: tuple[int, int]
     cell_edges: NDArray[np.float64]
 
 
@@ -197,18 +195,17 @@ def _clean(spec: FieldSpec, raster: _Raster, frame: Frame | None) -> _Cleaned:
         ink, lines = remove_cell_lines(ink, sides, raster.cell_lines)
         cell_edges = np.concatenate([[sides.left], lines.middles, [sides.right]]) - area.x
     left, top, ink = _near_ink(ink, area)
-    area = Box(area.x - left, area.y - top, area.width, area.height)
     strokes = Strokes(
         find_components(ink),
-        area,
+        Box(area.x - left, area.y - top, area.width, area.height),
         spec.layout,
         None if frame is None else frame.moved(-left, -top),
         None if lines is None else replace(lines, middles=lines.middles - left),
     )
-    return _Cleaned(strokes, _shifted(raster.to_page, left, top), cell_edges)
+    return _Cleaned(strokes, (left, top), cell_edges)
 
 
-def _field_ink(spec: FieldSpec, cleaned: _Cleaned, own: NDArray[np.bool_]) -> FieldInk:
+def _field_ink(spec: FieldSpec, raster: _Raster, cleaned: _Cleaned, own: NDArray[np.bool_]) -> FieldInk:
     """What is left of the ink near a field, given which components are its own."""
     strokes = cleaned.strokes
     most = SPARE_COMPONENTS + 4 * spec.max_length
@@ -216,8 +213,9 @@ def _field_ink(spec: FieldSpec, cleaned: _Cleaned, own: NDArray[np.bool_]) -> Fi
         own = strokes.parts.largest(most, own)
     parts, left, top = strokes.parts.only(own)
     area = Box(strokes.area.x - left, strokes.area.y - top, strokes.area.width, strokes.area.height)
+    to_page = _shifted(raster.to_page, cleaned.corner[0] + left, cleaned.corner[1] + top)
     seen = strokes.frame.seen if strokes.frame is not None else 1.0
-    return FieldInk(parts, area, _shifted(cleaned.to_page, left, top), cleaned.cell_edges, seen)
+    return FieldInk(parts, area, to_page, cleaned.cell_edges, seen)
 
 
 def _shifted(to_page: NDArray[np.float64], left: int, top: int) -> NDArray[np.float64]:
@@ -233,11 +231,11 @@ def _near_ink(ink: NDArray[np.bool_], area: Box) -> tuple[int, int, NDArray[np.b
     Beyond an empty row above or below the writing area nothing is the field's: it neither hangs together with
     ink inside, nor goes on with the row of writing beside it.
     """
-    rows = np.logical_or.reduce(ink, axis=1)
-    first, last = (min(max(round(edge), 0), len(rows)) for edge in (area.y, area.bottom))
-    above, below = np.flatnonzero(~rows[:first]), np.flatnonzero(~rows[last:])
+    first, last = (min(max(round(edge), 0), len(ink)) for edge in (area.y, area.bottom))
+    above = np.flatnonzero(~np.logical_or.reduce(ink[:first], axis=1))
+    below = np.flatnonzero(~np.logical_or.reduce(ink[last:], axis=1))
     top = int(above[-1]) + 1 if len(above) else 0
-    bottom = last + int(below[0]) if len(below) else len(rows)
+    bottom = last + int(below[0]) if len(below) else len(ink)
     if top >= bottom:
         return 0, top, ink[top:top, :0]
     left, inner_top, width, height = cv2.boundingRect(ink[top:bottom].view(np.uint8))

@@ -58,35 +58,41 @@ def erase_rules(
     erased &= np.where(above, _BELOW, _ALL)
     erased &= np.where(below, _ABOVE, _ALL)
     near = _by_column(traced, _around_middle(np.ceil(halves + DROPOUT)))
-    _apply(traced, rules, targets, ~erased, np.where(crossing, closed & near, _NONE))
+    joined = np.where(crossing, closed & near, _NONE)
+    _apply(traced, rules, targets, ~erased, joined, np.ceil(halves + SLACK).astype(int).tolist())
 
 
 def _apply(
-    traced: TracedRules, rules: Sequence[ExpectedRule], targets: Sequence[Mask], kept: Bits, joined: Bits
+    traced: TracedRules,
+    rules: Sequence[ExpectedRule],
+    targets: Sequence[Mask],
+    kept: Bits,
+    joined: Bits,
+    reaches: Sequence[int],
 ) -> None:
-    """Leaves in the targets what is ``kept`` and adds what is ``joined``, both uint64 (N,)."""
-    keep, join = _window(kept), _window(joined)
+    """Leaves in the targets what is ``kept`` and adds what is ``joined``, both uint64 (N,).
+
+    ``reaches`` says of each traced rule how many pixels to each side of its middle may not be kept.
+    """
+    keep = _window(kept)
+    lying_keep = turned(keep)
     firsts = [stretch.first for stretch in traced.stretches]
     joining = np.logical_or.reduceat(joined != 0, firsts).tolist()  # hardly any
     places, shifts = traced.which.tolist(), traced.shifts.tolist()
     for stretch, some in zip(traced.stretches, joining, strict=True):
         rule, target = rules[places[stretch.rule]], targets[places[stretch.rule]]
-        shift, row = shifts[stretch.rule], stretch.row - _HALF_WINDOW
-        top, bottom = max(0, row), min(rule.size[0], row + 2 * _HALF_WINDOW)
+        reach = _HALF_WINDOW - 1 if some else reaches[stretch.rule]
+        row, height = stretch.row - _HALF_WINDOW, rule.size[0]
+        top, bottom = max(0, stretch.row - reach), min(height, stretch.row + reach + 1)
         if top >= bottom:
             continue
-        part = slice(stretch.first, stretch.stop), slice(top - row, bottom - row)
-        first, last = stretch.first + shift, stretch.stop + shift
-        if rule.upright:
-            place = target[first:last, top:bottom]
-            place &= keep[part]
-            if some:
-                place |= join[part]
-        else:
-            place = target[top:bottom, first:last]
-            place &= turned(keep[part])
-            if some:
-                place |= turned(join[part])
+        columns, rows = slice(stretch.first, stretch.stop), slice(top - row, bottom - row)
+        along = slice(stretch.first + shifts[stretch.rule], stretch.stop + shifts[stretch.rule])
+        place = target[along, top:bottom] if rule.upright else target[top:bottom, along]
+        place &= keep[columns, rows] if rule.upright else lying_keep[rows, columns]
+        if some:
+            join = _window(joined[columns])[:, rows]
+            place |= join if rule.upright else join.T
 
 
 def _window(bits: Bits) -> Mask:

@@ -22,6 +22,9 @@ DROPOUT = 6  # pixels of a gap inside a stroke where it crosses a rule
 MARGIN = REACH + DROPOUT + 1  # pixels on each side of a rule that are looked at
 PARTING = DROPOUT + 2  # empty columns between the rules of a band, so that nothing grows from one to another
 
+_BYTES = 5  # that hold what lies across a rule
+assert 8 * (_BYTES - 1) < 2 * MARGIN + 1 <= 8 * _BYTES
+
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -292,18 +295,25 @@ def _lay_band(
     rules: Sequence[ExpectedRule], shifts: Sequence[int], stretches: Sequence[Stretch], length: int
 ) -> Bits:
     """The ink across each column of the band, uint64 (N,); see ``TracedRules``."""
-    across = np.zeros((length, BLOCK), np.bool_)
+    lying = np.zeros((8 * _BYTES, length), np.bool_)
+    uprights: list[tuple[tuple[slice, slice], Mask]] = []
     for stretch in stretches:
         rule, shift, row = rules[stretch.rule], shifts[stretch.rule], stretch.row
         top, bottom = max(0, row - MARGIN), min(rule.size[0], row + MARGIN + 1)
-        if top < bottom:
-            first, last = stretch.first + shift, stretch.stop + shift
-            target = across[stretch.first : stretch.stop, top - row + MARGIN : bottom - row + MARGIN]
-            if rule.upright:
-                target[:] = rule.ink[first:last, top:bottom]
-            else:
-                target[:] = turned(rule.ink[top:bottom, first:last])
-    return np.packbits(across.ravel(), bitorder="little").view("<u8").astype(np.uint64, copy=False)
+        if top >= bottom:
+            continue
+        place = slice(stretch.first, stretch.stop), slice(top - row + MARGIN, bottom - row + MARGIN)
+        along = slice(stretch.first + shift, stretch.stop + shift)
+        if rule.upright:
+            uprights.append((place, rule.ink[along, top:bottom]))
+        else:
+            lying[place[::-1]] = rule.ink[top:bottom, along]
+    across = turned(lying)
+    for place, part in uprights:
+        across[place] = part
+    band = np.zeros((length, 8), np.uint8)
+    band[:, :_BYTES] = np.packbits(across, bitorder="little").reshape(length, _BYTES)
+    return band.view("<u8")[:, 0].astype(np.uint64, copy=False)
 
 
 def _widths(band: Bits, rule_of: Integers, count: int) -> Floats:

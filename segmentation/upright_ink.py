@@ -18,6 +18,7 @@ from segmentation.templates import Box
 
 CUT_DPI = 300.0  # of every field raster, whatever the template's own, so that sizes in pixels mean the same
 OWN_SCALE = 0.02  # by which a page may be finer or coarser than that and is not scaled
+ROWS = 256  # of a raster that are laid upright at a time
 STEEPEST = 0.5  # across over along of a shear; registration finds no form that lies as much askew
 
 Floats = NDArray[np.float64]
@@ -99,28 +100,35 @@ def _sheared(
     """For u, v of a raster the ink at row ``v + rise * u + start`` and column ``u + lean * row + shift``."""
     width, height = size
     falls = np.rint(rise * np.arange(width) + start).astype(np.intp)
-    first = int(falls.min())
-    rows = first + np.arange(int(falls.max()) - first + height)
-    shifts = np.rint(lean * rows + shift).astype(np.intp)
-    # Beyond the page there is no ink.
-    leaning = np.zeros((len(rows), width), np.uint8)
-    for begin, end in _alike(shifts):
-        left = int(shifts[begin])
-        top, bottom = max(first + begin, 0), min(first + end, gray.shape[0])
-        inside, outside = max(left, 0), min(left + width, gray.shape[1])
-        if top < bottom and inside < outside:
-            target = leaning[top - first : bottom - first, inside - left : outside - left]
-            part = gray[top:bottom, inside:outside]
-            cv2.threshold(part, level, 1, cv2.THRESH_BINARY_INV, dst=target)
-    blocks = list(_alike(falls))
-    if len(blocks) == 1:
-        return leaning.view(np.bool_)
-    upright = np.empty((height, width), np.bool_)
-    ink = leaning.view(np.bool_)
-    for begin, end in blocks:
-        top = int(falls[begin]) - first
-        upright[:, begin:end] = ink[top : top + height, begin:end]
-    return upright
+    columns = [(first, last, int(falls[first])) for first, last in _alike(falls)]
+    least, most = int(falls.min()), int(falls.max())
+    shifts = np.rint(lean * np.arange(least, most + height) + shift).astype(np.intp)
+    upright = np.empty((height, width), np.uint8)
+    # So few rows at a time that they stay in the processor's cache from one shear to the other.
+    for top in range(0, height, ROWS):
+        rows = upright[top : top + ROWS]
+        begin, count = top + least, len(rows) + most - least
+        leaning = rows if most == least else np.empty((count, width), np.uint8)
+        for first, last in _alike(shifts[top : top + count]):
+            left = int(shifts[top + first])
+            _threshold(gray, level, (begin + first, left), leaning[first:last])
+        if leaning is not rows:
+            for first, last, fall in columns:
+                rows[:, first:last] = leaning[fall - least : fall - least + len(rows), first:last]
+    return upright.view(np.bool_)
+
+
+def _threshold(gray: NDArray[np.uint8], level: int, corner: tuple[int, int], ink: NDArray[np.uint8]) -> None:
+    """Writes 1 into ``ink``, uint8 (H, W), where the page from a corner (row, column) on is dark, else 0."""
+    (row, column), (height, width) = corner, ink.shape
+    top, bottom = max(row, 0), min(row + height, gray.shape[0])
+    left, right = max(column, 0), min(column + width, gray.shape[1])
+    if (bottom - top, right - left) != ink.shape:
+        ink[:] = 0  # beyond the page
+        if top >= bottom or left >= right:
+            return
+    target = ink[top - row : bottom - row, left - column : right - column]
+    cv2.threshold(gray[top:bottom, left:right], level, 1, cv2.THRESH_BINARY_INV, dst=target)
 
 
 def _alike(values: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
