@@ -57,8 +57,8 @@ def reference_network() -> Any:
     )
 
 
-def litert(network: Any, kind: str, crops: NDArray[np.uint8]) -> Classify:
-    """A network in LiteRT on one thread.
+def converted(network: Any, kind: str, crops: NDArray[np.uint8]) -> bytes:
+    """A network as a LiteRT model for batches of ``BATCH`` crops, float in and out.
 
     Args:
         network: a keras.Model of crops to logits.
@@ -67,7 +67,6 @@ def litert(network: Any, kind: str, crops: NDArray[np.uint8]) -> Classify:
     """
     import keras
     import tensorflow as tf
-    from ai_edge_litert.interpreter import Interpreter
 
     batch = keras.Input(batch_shape=(BATCH, *CROP_SHAPE, 1), dtype="float32")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(batch, network(batch)))
@@ -78,7 +77,14 @@ def litert(network: Any, kind: str, crops: NDArray[np.uint8]) -> Classify:
         converter.representative_dataset = lambda: ([one] for one in sample)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     with contextlib.redirect_stdout(io.StringIO()):
-        content = converter.convert()
+        return bytes(converter.convert())
+
+
+def litert(network: Any, kind: str, crops: NDArray[np.uint8]) -> Classify:
+    """A network in LiteRT on one thread; for the arguments see ``converted``."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    content = converted(network, kind, crops)
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     entry, exit_ = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]

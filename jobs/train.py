@@ -5,7 +5,7 @@ import functools
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from jobs.corrections import is_corrections
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.exporting import export_and_score
 from jobs.train_dataset import train_dataset
-from model.classifier import log_softmax
+from model.classifier import SHIPPED, Classifier, ClassifierError, load_classifier, log_softmax
 from model.datasets import AbsentError, DatasetError, DownloadError, LabelledCrops, describe_datasets
 from model.finetuning import TuningOptions
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from model.training import TrainingOptions
 
 EPOCHS, RATE = 12, 2e-3
+TAUGHT = 0.5  # with a teacher
 EPILOG = f"""data sets:
 {describe_datasets()}
 
@@ -34,6 +35,7 @@ examples:
   formscribe train --dataset folder:my_letters --out runs/mine --from-model runs/mnist/model.keras
   formscribe train --dataset corrections:out --from-model shipped --out runs/mine
   formscribe train --dataset recipe --data DATA --out runs/shipped --epochs 14
+  formscribe train --dataset emnist-balanced --download --out runs/mine --teacher shipped
 """
 
 
@@ -81,6 +83,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "`shipped`)",
     )
     parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="multiply in bfloat16: faster on processors with AMX, slower on others",
+    )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="a .tflite file whose answers to the same crops are learnt beside the labels, or `shipped`; of "
+        "several their mean; not of corrections",
+    )
+    parser.add_argument(
+        "--taught",
+        type=_share,
+        default=TAUGHT,
+        metavar="X",
+        help="share of the teachers' answers in what is learnt, 0 to 1 (default: %(default)s)",
+    )
+    parser.add_argument(
         "--judge", type=Path, metavar="FILE", help="recipe: a .tflite that sorts out fragments"
     )
     parser.add_argument("--harvested", type=Path, metavar="FILE", help="recipe: an .npz of wrong cuts")
@@ -96,6 +119,13 @@ def _positive(text: str) -> int:
     return value
 
 
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
 def run(args: argparse.Namespace) -> int:
     """Trains as asked.
 
@@ -108,10 +138,16 @@ def run(args: argparse.Namespace) -> int:
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from model.export import ExportError
-    from model.training import TrainingError
+    from model.training import TrainingError, use_bfloat16
 
+    if args.bfloat16:
+        use_bfloat16()
     try:
         if is_corrections(args.dataset):
+            if args.teacher:
+                raise CommandError(
+                    ExitCode.USAGE, "--teacher does not go with corrections:OUT. Leave it out."
+                )
             train_corrections.train_corrections(args)
         elif args.rehearse or args.database:
             raise CommandError(
@@ -125,6 +161,8 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(ExitCode.NO_INPUT, str(error)) from None
     except DatasetError as error:
         raise CommandError(ExitCode.USAGE, f"--dataset {error}") from None
+    except ClassifierError as error:
+        raise CommandError(ExitCode.BAD_MODEL, f"--teacher or --judge: {error}") from None
     except (TrainingError, ExportError) as error:
         raise CommandError(ExitCode.BAD_MODEL, str(error)) from None
     return int(ExitCode.OK)
@@ -144,8 +182,23 @@ def _with_defaults(args: argparse.Namespace) -> argparse.Namespace:
 
 def training_options(args: argparse.Namespace, default: "TrainingOptions") -> "TrainingOptions":
     """What the flags say about training."""
-    options = replace(default, epochs=args.epochs, seed=args.seed, learning_rate=args.rate)
+    options = replace(
+        default,
+        epochs=args.epochs,
+        seed=args.seed,
+        learning_rate=args.rate,
+        taught=args.taught if args.teacher else 0.0,
+    )
     return options if args.patience is None else replace(options, patience=args.patience)
+
+
+def load_teachers(paths: Sequence[Path]) -> list[Classifier]:
+    """The models of ``--teacher``; ``shipped`` is the one that ships.
+
+    Raises:
+        ClassifierError: a file is missing, or no exported model of characters.
+    """
+    return [load_classifier(None if str(path) == SHIPPED else path) for path in paths]
 
 
 def _train_recipe(args: argparse.Namespace) -> None:
@@ -154,13 +207,15 @@ def _train_recipe(args: argparse.Namespace) -> None:
 
     if args.data is None:
         raise AbsentError("the recipe needs its data sets: --data FOLDER, or set FORMSCRIBE_DATA")
+    teachers = load_teachers(args.teacher)
     sets = recipe.held_out_sets(Path(args.data))
     shape = recipe.EpochShape(share=args.share)
     plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, args.harvested)
     options = training_options(args, TrainingOptions())
+    about = recipe_card(plan, options, teachers)
     if args.export_only:
         network = load_network(args.out / AVERAGED)
-        card = recipe_card(plan, options) | {"epochs_trained": epochs_done(args.out)}
+        card = about | {"epochs_trained": epochs_done(args.out)}
         export_and_score(network, sets, args.out, card, scoring.CALIBRATED_ON)
         return
     cv2.setNumThreads(1)
@@ -172,12 +227,13 @@ def _train_recipe(args: argparse.Namespace) -> None:
             ),
             args.out,
             options,
+            teachers=teachers,
             start_from=args.from_model,
             resume=args.resume,
             report=functools.partial(print, flush=True),
             live=sys.stdout.isatty(),
         )
-    card = recipe_card(plan, options) | {"epochs_trained": len(history)}
+    card = about | {"epochs_trained": len(history)}
     export_and_score(model, sets, args.out, card, scoring.CALIBRATED_ON)
 
 
@@ -196,7 +252,9 @@ def measure_sets(model: Any, sets: dict[str, LabelledCrops]) -> dict[str, float]
     return figures | {"score": float(np.mean(list(figures.values())))}
 
 
-def recipe_card(plan: recipe.Recipe, options: "TrainingOptions") -> dict[str, Any]:
+def recipe_card(
+    plan: recipe.Recipe, options: "TrainingOptions", teachers: Sequence[Classifier] = ()
+) -> dict[str, Any]:
     """What the card says about data and training."""
     return {
         "data": recipe.SOURCES,
@@ -208,4 +266,5 @@ def recipe_card(plan: recipe.Recipe, options: "TrainingOptions") -> dict[str, An
         "notes": recipe.NOTES,
         "epoch": asdict(plan.shape),
         "training": asdict(options),
+        "teachers": [teacher.sha256 for teacher in teachers],
     }

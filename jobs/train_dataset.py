@@ -84,9 +84,10 @@ class AugmentedEpochs:
 
 def train_dataset(args: argparse.Namespace) -> None:
     """Trains on ``args.dataset`` and writes model, card, report and confusion matrix into ``args.out``."""
-    from jobs.train import training_options
+    from jobs.train import load_teachers, training_options
     from model.training import TrainingOptions, train
 
+    teachers = load_teachers(args.teacher)
     splits = open_splits(args.dataset, args.data, args.download, args.seed)
     options = training_options(args, TrainingOptions(patience=PATIENCE))
     print(
@@ -101,6 +102,7 @@ def train_dataset(args: argparse.Namespace) -> None:
             functools.partial(_validate, crops=splits.validation),
             args.out,
             options,
+            teachers=teachers,
             start_from=args.from_model,
             resume=args.resume,
             report=functools.partial(print, flush=True),
@@ -110,6 +112,7 @@ def train_dataset(args: argparse.Namespace) -> None:
         "data": [_source(args.dataset)],
         "held_out": {"validation": len(splits.validation), "test": len(splits.test)},
         "training": dataclasses.asdict(options),
+        "teachers": [teacher.sha256 for teacher in teachers],
         "epochs_trained": len(history),
     }
     sets = {"validation": splits.validation, "test": splits.test}

@@ -127,9 +127,10 @@ def divide(network: Any) -> tuple[Any, Any]:
     from keras import Model, layers
 
     names = [type(layer).__name__ for layer in network.layers]
-    if names.count("Flatten") != 1:
+    places = [place for place, name in enumerate(names) if name in ("Flatten", "GlobalAveragePooling2D")]
+    if len(places) != 1 or "Dense" not in names[places[0] :]:
         raise ValueError(f"a network of {', '.join(names)} cannot be divided")
-    place = names.index("Flatten")
+    (place,) = places
     trunk = Model(network.inputs, network.layers[place].output)
     features = layers.Input(trunk.output_shape[1:])
     x = features

@@ -7,17 +7,50 @@ from model.alphabets import CLASS_COUNT
 
 
 @dataclass(frozen=True)
-class NetworkShape:
-    """Widths of the layers.
+class Convolution:
+    """One layer of the trunk, with a batch norm and ReLU behind it.
 
-    The stem halves the resolution at once: a 3x3 convolution at 28x28 costs four times one at 14x14 and reads
-    no better, so the width goes where pixels are few.
+    Attributes:
+        width: channels that it gives.
+        size: side of its kernel.
+        stride: by how much it divides the resolution.
+        residual: whether what goes in is added before the ReLU (He et al., "Deep Residual Learning for Image
+            Recognition", 2016); it then gives as many channels as it takes, at the same resolution.
+        separable: a kernel for each channel, then a 1x1 convolution across them (Howard et al., "MobileNets",
+            2017), without anything in between.
     """
 
-    stem: int = 24
-    half: int = 40
-    quarter: tuple[int, int] = (64, 96)
-    last: int = 128
+    width: int
+    size: int = 3
+    stride: int = 1
+    residual: bool = False
+    separable: bool = False
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """The layers.
+
+    The default reaches 7x7 in two steps and has its depth there: a convolution at 14x14 costs four times one
+    at 7x7 and reads no better. Its widths are 64 or 128 because integer units multiply 64 channels at once
+    and 96 cost as much as 128; see docs/model-shapes.md.
+
+    Attributes:
+        trunk: convolutions, from the crop on.
+        pooled: whether the dense layers take the mean over all places instead of every place.
+        dense: width of the layer before the last; 0 for none.
+        dropout: share of activations left out in training, before each dense layer.
+    """
+
+    trunk: tuple[Convolution, ...] = (
+        Convolution(24, 5, 2),
+        Convolution(64, 3, 2),
+        Convolution(64, residual=True),
+        Convolution(64),
+        Convolution(64, residual=True),
+        Convolution(128, 3, 2),
+    )
+    pooled: bool = False
     dense: int = 128
     dropout: float = 0.25
 
@@ -25,55 +58,43 @@ class NetworkShape:
 def build_network(shape: NetworkShape | None = None) -> Any:
     """Builds an untrained keras.Model: float32 (N, 28, 28, 1) in [0, 1], ink = 1, to float32 (N, 63) logits.
 
-    Weights are drawn from Keras' global seed. The shortcut follows He et al., "Deep Residual Learning for
-    Image Recognition", 2016.
+    Weights are drawn from Keras' global seed.
+
+    Raises:
+        ValueError: a residual layer whose input has another shape than its output.
     """
-    from keras import Model, layers
-
-    shape = shape or NetworkShape()
-
-    def convolve(x: Any, width: int, size: int = 3, stride: int = 1) -> Any:
-        x = layers.Conv2D(width, size, strides=stride, padding="same", use_bias=False)(x)
-        return layers.BatchNormalization(momentum=0.98)(x)
-
-    crops = layers.Input((28, 28, 1), name="crops")
-    x = layers.ReLU()(convolve(crops, shape.stem, 5, 2))
-    x = layers.ReLU()(convolve(x, shape.half))
-    x = layers.ReLU()(convolve(x, shape.quarter[0], 3, 2))
-    x = layers.ReLU()(convolve(x, shape.quarter[1]))
-    x = layers.ReLU()(layers.Add()([x, convolve(x, shape.quarter[1])]))
-    x = layers.ReLU()(convolve(x, shape.last, 3, 2))
-    x = layers.Flatten()(x)
-    x = layers.Dropout(shape.dropout)(x)
-    x = layers.Dense(shape.dense, use_bias=False)(x)
-    x = layers.ReLU()(layers.BatchNormalization(momentum=0.98)(x))
-    x = layers.Dropout(shape.dropout)(x)
-    return Model(crops, layers.Dense(CLASS_COUNT, name="logits")(x), name="formscribe")
+    return _build(shape or NetworkShape(), folded=False)
 
 
-def build_folded_network(shape: NetworkShape, dropout: float) -> Any:
+def build_folded_network(shape: NetworkShape) -> Any:
     """The same network with every batch norm folded into the layer before it, as an exported model has it.
-
-    Args:
-        shape: widths; its dropout is not used.
-        dropout: share of activations left out in training, before each dense layer.
 
     Returns:
         An untrained keras.Model; its weights are a kernel and a bias for each layer, from input to output.
     """
+    return _build(shape, folded=True)
+
+
+def _build(shape: NetworkShape, folded: bool) -> Any:
     from keras import Model, layers
 
-    def convolve(x: Any, width: int, size: int = 3, stride: int = 1) -> Any:
-        return layers.Conv2D(width, size, strides=stride, padding="same")(x)
+    def normalize(x: Any) -> Any:
+        return x if folded else layers.BatchNormalization(momentum=0.98)(x)
 
-    crops = layers.Input((28, 28, 1), name="crops")
-    x = layers.ReLU()(convolve(crops, shape.stem, 5, 2))
-    x = layers.ReLU()(convolve(x, shape.half))
-    x = layers.ReLU()(convolve(x, shape.quarter[0], 3, 2))
-    x = layers.ReLU()(convolve(x, shape.quarter[1]))
-    x = layers.ReLU()(layers.Add()([x, convolve(x, shape.quarter[1])]))
-    x = layers.ReLU()(convolve(x, shape.last, 3, 2))
-    x = layers.Dropout(dropout)(layers.Flatten()(x))
-    x = layers.ReLU()(layers.Dense(shape.dense)(x))
-    x = layers.Dropout(dropout)(x)
+    def convolve(x: Any, layer: Convolution) -> Any:
+        size, stride = layer.size, layer.stride
+        if layer.separable:
+            x = layers.DepthwiseConv2D(size, strides=stride, padding="same", use_bias=folded)(x)
+            size, stride = 1, 1
+        return normalize(layers.Conv2D(layer.width, size, strides=stride, padding="same", use_bias=folded)(x))
+
+    x = crops = layers.Input((28, 28, 1), name="crops")
+    for layer in shape.trunk:
+        y = convolve(x, layer)
+        x = layers.ReLU()(layers.Add()([x, y]) if layer.residual else y)
+    x = layers.GlobalAveragePooling2D()(x) if shape.pooled else layers.Flatten()(x)
+    x = layers.Dropout(shape.dropout)(x)
+    if shape.dense:
+        x = layers.ReLU()(normalize(layers.Dense(shape.dense, use_bias=folded)(x)))
+        x = layers.Dropout(shape.dropout)(x)
     return Model(crops, layers.Dense(CLASS_COUNT, name="logits")(x), name="formscribe")

@@ -6,8 +6,8 @@ with a bias, and weights that 8 bits can hold; exported again it gives the same 
 norms it is also the better one to train on few crops: there are no statistics that a handful could spoil.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.classifier import ClassifierError, read_model
-from model.network import NetworkShape, build_folded_network
+from model.network import Convolution, NetworkShape, build_folded_network
 
-_CONVOLUTION, _DENSE = "CONV_2D", "FULLY_CONNECTED"
-_ORDER = (*[_CONVOLUTION] * 5, "ADD", _CONVOLUTION, "RESHAPE", _DENSE, _DENSE)
+# A letter for each operation, so that a pattern can say what a network of ours is made of: convolutions, some
+# separable, some residual; every place or the mean of all; one or two dense layers.
+_LETTERS = {
+    "CONV_2D": "C",
+    "DEPTHWISE_CONV_2D": "D",
+    "ADD": "A",
+    "RESHAPE": "R",
+    "MEAN": "M",
+    "FULLY_CONNECTED": "F",
+}
+_OURS = re.compile("(D?CA?)+[RM]F{1,2}")
 _DTYPES = {"FLOAT32": np.float32, "INT8": np.int8}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Weights of a convolution, float32 (height, width, in, out), or dense layer, (in, out); bias (out,)."""
+    """Weights of a layer as Keras has them, float32, and its bias, float32 (out,).
+
+    Weights are (height, width, in, out) of a convolution, (height, width, in, 1) of one for each channel, and
+    (in, out) of a dense layer.
+    """
 
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
@@ -46,14 +59,19 @@ def restore_network(path: str | Path | None = None, dropout: float = NetworkShap
 
 def restore_content(content: bytes, name: str = "model", dropout: float = NetworkShape.dropout) -> Any:
     """The same from the bytes of the file; ``name`` is for messages."""
-    layers = read_layers(content, name)
-    network = build_folded_network(shape_of(layers), dropout)
+    shape, layers = read_network(content, name)
+    network = build_folded_network(replace(shape, dropout=dropout))
     network.set_weights([part for layer in layers for part in (layer.weights, layer.bias)])
     return network
 
 
 def read_layers(content: bytes, name: str = "model") -> list[Layer]:
-    """The layers with weights, from input to output: six convolutions and two dense layers.
+    """The layers with weights, from input to output; for arguments and errors see ``read_network``."""
+    return read_network(content, name)[1]
+
+
+def read_network(content: bytes, name: str = "model") -> tuple[NetworkShape, list[Layer]]:
+    """The shape of an exported network, and its layers with weights from input to output.
 
     Args:
         content: the bytes of a ``.tflite`` file.
@@ -73,21 +91,52 @@ def read_layers(content: bytes, name: str = "model") -> list[Layer]:
         raise ClassifierError(
             f"model {name}: is no LiteRT model ({type(error).__name__}: {error})."
         ) from None
-    if tuple(operations) != _ORDER:
+    letters = "".join(_LETTERS.get(operation, "?") for operation in operations)
+    if not _OURS.fullmatch(letters) or not _residuals_are_ours(letters, graph.operators):
         raise ClassifierError(
             f"model {name}: is made of {', '.join(operations)}, which is not the network that `formscribe "
             "train` exports, so it cannot be trained on. Name a .tflite or .keras file of a training run."
         )
-    used = [
-        operator for operator in graph.operators if codes[_code(stored, operator)] in (_CONVOLUTION, _DENSE)
+    layers = [
+        _layer(stored, graph, operator, letter)
+        for letter, operator in zip(letters, graph.operators, strict=True)
+        if letter in "CDF"
     ]
-    return [_layer(stored, graph, operator) for operator in used]
+    return _shape(letters, graph.operators, layers), layers
 
 
-def shape_of(layers: Sequence[Layer]) -> NetworkShape:
-    """The widths of the network that such layers make."""
-    widths = [len(layer.bias) for layer in layers]
-    return NetworkShape(widths[0], widths[1], (widths[2], widths[3]), widths[5], widths[6])
+def _residuals_are_ours(letters: str, operators: list[Any]) -> bool:
+    """Whether each addition adds what goes into the layer before it."""
+    for place, letter in enumerate(letters):
+        if letter == "A":
+            first = place - 2 if letters[place - 2 : place] == "DC" else place - 1
+            if set(operators[place].inputs) != {operators[first].inputs[0], operators[place - 1].outputs[0]}:
+                return False
+    return True
+
+
+def _shape(letters: str, operators: list[Any], layers: list[Layer]) -> NetworkShape:
+    trunk: list[Convolution] = []
+    dense: list[int] = []
+    rest = iter(layers)
+    deep: Convolution | None = None  # a convolution for each channel, whose 1x1 convolution comes next
+    for letter, operator in zip(letters, operators, strict=True):
+        if letter == "A":
+            trunk[-1] = replace(trunk[-1], residual=True)
+        if letter not in "CDF":
+            continue
+        layer = next(rest)
+        width = len(layer.bias)
+        if letter == "F":
+            dense.append(width)
+        elif letter == "D":
+            deep = Convolution(width, layer.weights.shape[0], operator.builtinOptions.strideH, separable=True)
+        elif deep:
+            trunk.append(replace(deep, width=width))
+            deep = None
+        else:
+            trunk.append(Convolution(width, layer.weights.shape[0], operator.builtinOptions.strideH))
+    return NetworkShape(tuple(trunk), "M" in letters, dense[0] if len(dense) == 2 else 0)
 
 
 def _code(stored: Any, operator: Any) -> int:
@@ -95,17 +144,19 @@ def _code(stored: Any, operator: Any) -> int:
     return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
-def _layer(stored: Any, graph: Any, operator: Any) -> Layer:
+def _layer(stored: Any, graph: Any, operator: Any, letter: str) -> Layer:
     weights = _values(stored, graph.tensors[operator.inputs[1]])
-    bias = np.zeros(len(weights), np.float32)
+    width = weights.shape[-1] if letter == "D" else len(weights)
+    bias = np.zeros(width, np.float32)
     if operator.inputs[2] >= 0:  # a bias of nothing but zeros is left out of the file
         bias = _values(stored, graph.tensors[operator.inputs[2]])
-    # LiteRT puts output channels first: (out, height, width, in) and (out, in).
+    # LiteRT puts output channels first, (out, height, width, in) and (out, in); of a convolution for each
+    # channel (1, height, width, in).
     return Layer(np.ascontiguousarray(np.moveaxis(weights, 0, -1)), bias)
 
 
 def _values(stored: Any, tensor: Any) -> NDArray[np.float32]:
-    """A constant tensor as float32; 8-bit values times the scale of their output channel, the first axis."""
+    """A constant tensor as float32; 8-bit values times the scale of their channel."""
     from ai_edge_litert import schema_py_generated as schema
 
     names = {value: key for key, value in vars(schema.TensorType).items() if isinstance(value, int)}
@@ -113,7 +164,8 @@ def _values(stored: Any, tensor: Any) -> NDArray[np.float32]:
     values = np.asarray(stored.buffers[tensor.buffer].data, np.uint8).view(dtype).reshape(tensor.shape)
     if dtype is np.float32:
         return values.astype(np.float32)
-    scales = np.asarray(tensor.quantization.scale, np.float32)
-    zeros = np.asarray(tensor.quantization.zeroPoint, np.float32)
-    along = (-1, *[1] * (values.ndim - 1))
-    return (values.astype(np.float32) - zeros.reshape(along)) * scales.reshape(along)
+    along = [1] * values.ndim
+    along[tensor.quantization.quantizedDimension] = -1
+    scales = np.asarray(tensor.quantization.scale, np.float32).reshape(along)
+    zeros = np.asarray(tensor.quantization.zeroPoint, np.float32).reshape(along)
+    return (values.astype(np.float32) - zeros) * scales

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.rule_erasing import SLACK
 from segmentation.rule_traces import ExpectedRule
-from segmentation.rules import SLACK, Frame, remove_rules
+from segmentation.rules import Frame, remove_rules
 
 REACH = 14  # pixels at 300 dpi that a cell line may lie off its place, before the common shift is known
 SETTLE = 6  # the same when it is known
@@ -48,17 +49,16 @@ def remove_cell_lines(
         A copy without the cell lines, and the lines as they were found.
     """
     cleaned = ink.copy()
-    turned = np.ascontiguousarray(ink.T)
     inside = ink[max(0, round(frame.top + frame.width)) : max(1, round(frame.bottom - frame.width) + 1)]
     # Three columns wide, as a line may lean by a pixel or two.
     share = cv2.dilate(inside.view(np.uint8), np.ones((1, 3), np.uint8)).mean(axis=0, dtype=np.float32)
     places = _settle(share, np.asarray(expected, np.float64))
     middles, widths, found = places.copy(), np.zeros(len(places)), np.zeros(len(places), bool)
     rules = [
-        ExpectedRule(_filled(turned, middle, apart), middle, frame.top, frame.bottom)
+        ExpectedRule(_filled(ink, middle, apart), middle, frame.top, frame.bottom, upright=True)
         for middle, apart in _twins(share, places)
     ]
-    removed = remove_rules(rules, [cleaned.T] * len(rules), 3, MIN_COVERAGE)
+    removed = remove_rules(rules, [cleaned] * len(rules), 3, MIN_COVERAGE)
     for index, line in enumerate(removed):
         if line is not None:
             (middles[index], widths[index]), found[index] = line, True
@@ -123,16 +123,17 @@ def _twin(share: NDArray[np.float32], place: float) -> tuple[float, float]:
     return float(place + (centers[first] + second) / 2), float(apart)
 
 
-def _filled(turned: NDArray[np.bool_], middle: float, apart: float) -> NDArray[np.bool_]:
-    """The ink, transposed, with the white between twin lines filled, so that they are traced as one rule."""
+def _filled(ink: NDArray[np.bool_], middle: float, apart: float) -> NDArray[np.bool_]:
+    """The ink with the white between twin lines filled, so that they are traced as one rule."""
     if not apart:
-        return turned
-    filled = turned.copy()
-    top = max(0, round(middle - apart / 2 - 2))
-    band = filled[top : round(middle + apart / 2 + 3)]
-    kernel = np.ones((int(apart) + 1, 1), np.uint8)
-    padded = cv2.copyMakeBorder(band.view(np.uint8), len(kernel), len(kernel), 0, 0, cv2.BORDER_CONSTANT)
-    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)[len(kernel) : len(kernel) + len(band)]
+        return ink
+    filled = ink.copy()
+    left = max(0, round(middle - apart / 2 - 2))
+    band = filled[:, left : round(middle + apart / 2 + 3)]
+    reach = int(apart) + 1
+    kernel = np.ones((1, reach), np.uint8)
+    padded = cv2.copyMakeBorder(band.view(np.uint8), 0, 0, reach, reach, cv2.BORDER_CONSTANT)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)[:, reach : reach + band.shape[1]]
     band |= closed > 0
     return filled
 

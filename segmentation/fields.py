@@ -1,28 +1,29 @@
 """Cuts one field out of a page, upright and at 300 dpi, with only the ink that belongs to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.cell_lines import CellLines, remove_cell_lines
+from segmentation.cell_lines import remove_cell_lines
 from segmentation.components import Components, find_components
+from segmentation.own_ink import Strokes, own_parts
 from segmentation.registration import FRAME_INSET, Registration
 from segmentation.rules import Frame, remove_frames
 from segmentation.templates import Box, FieldSpec, FormTemplate
+from segmentation.upright_ink import CUT_DPI, UprightInk, lay_upright
 
-CUT_DPI = 300.0  # of every field raster, whatever the template's own, so that sizes in pixels mean the same
+__all__ = ["CUT_DPI", "FieldInk", "cut_field", "cut_fields", "surroundings"]
+
 OVERHANG = 0.5  # how far beyond its box writing is looked for, above and below, in box heights
 OUTREACH = 1.5  # the same to the left and right
 MAX_OVERHANG = 0.2  # inches, so that a tall box does not look over half the page
 MAX_OUTREACH = 0.5  # inches
-OWN_SHARE = 0.3  # of a component's ink in the writing area that makes it the field's own
-OWN_SHARE_OF_MARK = 0.15  # the same of a tick box, as ticks may be much larger than their box
-CELL_LINE_BAND = 3  # pixels beside a removed cell line in which only its remains stand
-SPECK = 10  # pixels of ink below which a component is dust
 SPARE_COMPONENTS = 250  # what a field may have besides four for each of its characters; noise has thousands
+MOST_EMPTY = 1.5  # area of a part of the page laid upright at once, in areas of the regions in it
+SMALL = 4.0  # square inches that such a part may have besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +58,19 @@ def surroundings(template: FormTemplate) -> dict[str, Box]:
 
     A region reaches half-way to the neighbouring boxes of the same row at most, and stays on the page.
     """
-    regions = {}
-    for spec in template.fields:
-        box = spec.box
-        overhang = min(OVERHANG * box.height, MAX_OVERHANG * template.dpi)
-        outreach = min(OUTREACH * box.height, MAX_OUTREACH * template.dpi)
-        left, right = max(0.0, box.x - outreach), min(float(template.width), box.right + outreach)
-        for other in template.fields:
-            beside = other.box
-            if beside.y < box.bottom and beside.bottom > box.y and other is not spec:
-                if beside.x >= box.right:
-                    right = min(right, (box.right + beside.x) / 2)
-                elif beside.right <= box.x:
-                    left = max(left, (beside.right + box.x) / 2)
-        top, bottom = max(0.0, box.y - overhang), min(float(template.height), box.bottom + overhang)
-        regions[spec.name] = Box(left, top, right - left, bottom - top)
-    return regions
+    boxes = np.array([(spec.box.x, spec.box.y, spec.box.width, spec.box.height) for spec in template.fields])
+    left, top, width, height = boxes.reshape(-1, 4).astype(np.float64).T
+    right, bottom = left + width, top + height
+    overhang = np.minimum(OVERHANG * height, MAX_OVERHANG * template.dpi)
+    outreach = np.minimum(OUTREACH * height, MAX_OUTREACH * template.dpi)
+    same_row = (top < bottom[:, None]) & (bottom > top[:, None])
+    after = np.where(same_row & (left >= right[:, None]), (right[:, None] + left) / 2, np.inf)
+    before = np.where(same_row & (right <= left[:, None]), (right + left[:, None]) / 2, -np.inf)
+    x0 = np.maximum(np.maximum(left - outreach, 0), before.max(axis=1, initial=0))
+    x1 = np.minimum(np.minimum(right + outreach, template.width), after.min(axis=1, initial=np.inf))
+    y0, y1 = np.maximum(top - overhang, 0), np.minimum(bottom + overhang, template.height)
+    regions = np.stack([x0, y0, x1 - x0, y1 - y0], axis=1).tolist()
+    return {spec.name: Box(*region) for spec, region in zip(template.fields, regions, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,42 +119,70 @@ def cut_fields(
         regions: by name, the part of the template to cut for each, as ``surroundings`` gives it.
         dpi: resolution of the template.
     """
-    rasters = [_cut(gray, threshold, registration, spec, regions[spec.name], dpi) for spec in specs]
-    framed = [place for place, spec in enumerate(specs) if spec.framed]
-    removed = remove_frames([rasters[i].ink for i in framed], [rasters[i].frame for i in framed])
-    cleaned = dict(zip(framed, removed, strict=True))
-    return [
-        _own_ink(spec, raster, *cleaned.get(place, (raster.ink, None)))
-        for place, (spec, raster) in enumerate(zip(specs, rasters, strict=True))
-    ]
+    rasters: dict[str, _Raster] = {}
+    for group, whole in _groups(specs, regions, dpi):
+        upright = lay_upright(gray, threshold, registration.matrix, whole, dpi)
+        rasters |= {spec.name: _cut(upright, spec, regions[spec.name]) for spec in group}
+    framed = [spec.name for spec in specs if spec.framed]
+    found = remove_frames([rasters[name].ink for name in framed], [rasters[name].frame for name in framed])
+    frames = dict(zip(framed, found, strict=True))
+    cleaned = [_clean(spec, rasters[spec.name], frames.get(spec.name)) for spec in specs]
+    owned = own_parts([one.strokes for one in cleaned])
+    together = zip(specs, cleaned, owned, strict=True)
+    return [_field_ink(spec, rasters[spec.name], one, own) for spec, one, own in together]
 
 
-def _cut(
-    gray: NDArray[np.uint8],
-    threshold: float,
-    registration: Registration,
-    spec: FieldSpec,
-    region: Box,
-    dpi: float,
-) -> _Raster:
-    scale = dpi / CUT_DPI
-    left, top = round(region.x), round(region.y)
-    to_page = registration.matrix @ np.array([[scale, 0, left], [0, scale, top], [0, 0, 1]], np.float64)
-    size = (max(1, round(region.width / scale)), max(1, round(region.height / scale)))
-    raster = cv2.warpAffine(
-        gray, to_page, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=255
-    )
-    box = spec.box
-    area = Box((box.x - left) / scale, (box.y - top) / scale, box.width / scale, box.height / scale)
-    # What is below the next whole number is below the threshold too, and is found without floats.
+def _groups(
+    specs: Sequence[FieldSpec], regions: Mapping[str, Box], dpi: float
+) -> Iterator[tuple[list[FieldSpec], Box]]:
+    """Groups fields, from top to bottom, that fill the box around their regions; yields both."""
+    group: list[FieldSpec] = []
+    whole, filled = Box(0, 0, 0, 0), 0.0
+    for spec in sorted(specs, key=lambda spec: regions[spec.name].y):
+        region = regions[spec.name]
+        filled += region.width * region.height
+        wider = _around(whole, region) if group else region
+        if group and wider.width * wider.height > MOST_EMPTY * filled + SMALL * dpi * dpi:
+            yield group, whole
+            group, wider, filled = [], region, region.width * region.height
+        group.append(spec)
+        whole = wider
+    if group:
+        yield group, whole
+
+
+def _around(one: Box, other: Box) -> Box:
+    """The box around two."""
+    x, y = min(one.x, other.x), min(one.y, other.y)
+    return Box(x, y, max(one.right, other.right) - x, max(one.bottom, other.bottom) - y)
+
+
+def _cut(upright: UprightInk, spec: FieldSpec, region: Box) -> _Raster:
+    """A view of a field's part of the ink."""
+    place, box = upright.place(region), upright.place(spec.box)
+    left, top = max(0, round(place.x)), max(0, round(place.y))
+    right, bottom = max(left + 1, round(place.right)), max(top + 1, round(place.bottom))
+    lines = [(x - upright.corner[0]) * upright.scale[0] - left for x in spec.cell_lines]
     return _Raster(
-        raster < int(np.ceil(threshold)), area, [(x - left) / scale for x in spec.cell_lines], to_page
+        upright.ink[top:bottom, left:right],
+        Box(box.x - left, box.y - top, box.width, box.height),
+        lines,
+        _shifted(upright.to_page, left, top),
     )
 
 
-def _own_ink(spec: FieldSpec, raster: _Raster, ink: NDArray[np.bool_], frame: Frame | None) -> FieldInk:
-    """The field's own ink, given its raster without the printed frame, and that frame."""
-    area, lines = raster.area, None
+@dataclass(frozen=True, slots=True)
+class _Cleaned:
+    """A field without its printed rules: its ink, where in its raster that begins, and its ``cell_edges``."""
+
+    strokes: Strokes
+    corner: tuple[int, int]
+    cell_edges: NDArray[np.float64]
+
+
+def _clean(spec: FieldSpec, raster: _Raster, frame: Frame | None) -> _Cleaned:
+    """The components near a field, given its raster without the printed frame, and that frame."""
+    area, ink, lines = raster.area, raster.ink, None
     if frame is not None:
         half = frame.width / 2
         # A field no wider than its own frame has no inside; a pixel stands for it: others divide by its size.
@@ -169,18 +195,34 @@ def _own_ink(spec: FieldSpec, raster: _Raster, ink: NDArray[np.bool_], frame: Fr
         ink, lines = remove_cell_lines(ink, sides, raster.cell_lines)
         cell_edges = np.concatenate([[sides.left], lines.middles, [sides.right]]) - area.x
     left, top, ink = _near_ink(ink, area)
-    area = Box(area.x - left, area.y - top, area.width, area.height)
-    to_page = raster.to_page @ np.array([[1, 0, left], [0, 1, top], [0, 0, 1]], np.float64)
-    parts = find_components(ink)
-    remains = np.zeros(len(parts), bool)
-    if frame is not None:
-        remains |= _rule_remains(parts, frame, left, top)
-    if lines is not None:
-        remains |= _cell_line_remains(parts, lines, left)
-    keep = _own(parts, area, remains, spec.layout)
-    keep = parts.largest(SPARE_COMPONENTS + 4 * spec.max_length, keep)
-    seen = frame.seen if frame is not None else 1.0
-    return FieldInk(parts, area, to_page, cell_edges, seen).only(keep)
+    strokes = Strokes(
+        find_components(ink),
+        Box(area.x - left, area.y - top, area.width, area.height),
+        spec.layout,
+        None if frame is None else frame.moved(-left, -top),
+        None if lines is None else replace(lines, middles=lines.middles - left),
+    )
+    return _Cleaned(strokes, (left, top), cell_edges)
+
+
+def _field_ink(spec: FieldSpec, raster: _Raster, cleaned: _Cleaned, own: NDArray[np.bool_]) -> FieldInk:
+    """What is left of the ink near a field, given which components are its own."""
+    strokes = cleaned.strokes
+    most = SPARE_COMPONENTS + 4 * spec.max_length
+    if np.count_nonzero(own) > most:
+        own = strokes.parts.largest(most, own)
+    parts, left, top = strokes.parts.only(own)
+    area = Box(strokes.area.x - left, strokes.area.y - top, strokes.area.width, strokes.area.height)
+    to_page = _shifted(raster.to_page, cleaned.corner[0] + left, cleaned.corner[1] + top)
+    seen = strokes.frame.seen if strokes.frame is not None else 1.0
+    return FieldInk(parts, area, to_page, cleaned.cell_edges, seen)
+
+
+def _shifted(to_page: NDArray[np.float64], left: int, top: int) -> NDArray[np.float64]:
+    """The map of the part of a raster that begins at a pixel of it."""
+    moved = to_page.copy()
+    moved[:, 2] += left * to_page[:, 0] + top * to_page[:, 1]
+    return moved
 
 
 def _near_ink(ink: NDArray[np.bool_], area: Box) -> tuple[int, int, NDArray[np.bool_]]:
@@ -189,85 +231,13 @@ def _near_ink(ink: NDArray[np.bool_], area: Box) -> tuple[int, int, NDArray[np.b
     Beyond an empty row above or below the writing area nothing is the field's: it neither hangs together with
     ink inside, nor goes on with the row of writing beside it.
     """
-    rows = np.logical_or.reduce(ink, axis=1)
-    first, last = (min(max(round(edge), 0), len(rows)) for edge in (area.y, area.bottom))
-    above, below = np.flatnonzero(~rows[:first]), np.flatnonzero(~rows[last:])
+    first, last = (min(max(round(edge), 0), len(ink)) for edge in (area.y, area.bottom))
+    above = np.flatnonzero(~np.logical_or.reduce(ink[:first], axis=1))
+    below = np.flatnonzero(~np.logical_or.reduce(ink[last:], axis=1))
     top = int(above[-1]) + 1 if len(above) else 0
-    bottom = last + int(below[0]) if len(below) else len(rows)
-    columns = np.flatnonzero(np.logical_or.reduce(ink[top:bottom], axis=0))
-    left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 0)
-    return left, top, ink[top:bottom, left:right]
-
-
-def _cell_line_remains(parts: Components, lines: CellLines, origin: int) -> NDArray[np.bool_]:
-    """bool (N,): components within the band of a removed cell line; ``origin`` is the x of their raster."""
-    left = parts.boxes[:, 0] + origin
-    right = left + parts.boxes[:, 2]
-    remains = np.zeros(len(parts), bool)
-    for middle, width in zip(lines.middles[lines.found], lines.widths[lines.found], strict=True):
-        band = width / 2 + CELL_LINE_BAND
-        remains |= (left >= middle - band) & (right <= middle + band + 1)
-    return remains
-
-
-def _rule_remains(parts: Components, frame: Frame, x: int, y: int) -> NDArray[np.bool_]:
-    """bool (N,): flat components within the band of a removed rule; ``x`` and ``y`` are of their raster."""
-    band = frame.width / 2 + 4
-    left, top, width, height = parts.boxes.T
-    left, top = left + x, top + y
-    right, bottom = left + width, top + height
-    remains = np.zeros(len(parts), bool)
-    for level in (frame.top, frame.bottom):
-        remains |= (top >= level - band) & (bottom <= level + band + 1)
-    for level in (frame.left, frame.right):
-        remains |= (left >= level - band) & (right <= level + band + 1)
-    return remains
-
-
-def _own(parts: Components, area: Box, print_remains: NDArray[np.bool_], layout: str) -> NDArray[np.bool_]:
-    """bool (N,): the components that belong to the field.
-
-    These are the components with a good share of their ink in the writing area, and beside it those that go
-    on with the row of writing: as high as letters, at the same level, next to ink already kept.
-    """
-    share = OWN_SHARE_OF_MARK if layout == "mark" else OWN_SHARE
-    eligible = (parts.areas >= SPECK) & ~print_remains
-    keep = eligible & (_ink_inside(parts, area, eligible) >= share * parts.areas)
-    if not keep.any() or layout in ("comb", "mark"):
-        return keep
-    left, _, width, height = parts.boxes.T
-    right = left + width
-    x, y = parts.centers.T
-    letter = (height >= 0.3 * area.height) & (height <= 1.2 * area.height) & ~keep & ~print_remains
-    letter &= (y > area.y) & (y < area.bottom)
-    gap = 0.6 * area.height
-    after = np.flatnonzero(letter & (x > area.right))
-    edge = right[keep].max()
-    for index in after[np.argsort(left[after], kind="stable")]:
-        if left[index] - edge <= gap:
-            keep[index] = True
-            edge = max(edge, right[index])
-    before = np.flatnonzero(letter & (x < area.x))
-    edge = left[keep].min()
-    for index in before[np.argsort(-right[before], kind="stable")]:
-        if edge - right[index] <= gap:
-            keep[index] = True
-            edge = min(edge, left[index])
-    return keep
-
-
-def _ink_inside(parts: Components, area: Box, wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """int (N,): pixels of each wanted component inside the writing area; 0 for the others."""
-    x0, y0 = max(0, round(area.x)), max(0, round(area.y))
-    x1, y1 = max(0, round(area.right)), max(0, round(area.bottom))
-    left, top, width, height = parts.boxes.T
-    right, bottom = left + width, top + height
-    whole = (left >= x0) & (top >= y0) & (right <= x1) & (bottom <= y1)
-    apart = (left >= x1) | (top >= y1) | (right <= x0) | (bottom <= y0)
-    inside = np.where(whole & wanted, parts.areas, 0).astype(np.intp)
-    # Counting pixels is worth it only for the few components that lie across the edge.
-    for index in np.flatnonzero(wanted & ~whole & ~apart):
-        rows = slice(max(y0, top[index]), min(y1, bottom[index]))
-        columns = slice(max(x0, left[index]), min(x1, right[index]))
-        inside[index] = np.count_nonzero(parts.labels[rows, columns] == index + 1)
-    return inside
+    bottom = last + int(below[0]) if len(below) else len(ink)
+    if top >= bottom:
+        return 0, top, ink[top:top, :0]
+    left, inner_top, width, height = cv2.boundingRect(ink[top:bottom].view(np.uint8))
+    top += inner_top
+    return left, top, ink[top : top + height, left : left + width]

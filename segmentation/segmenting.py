@@ -2,7 +2,6 @@
 
 import time
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +9,7 @@ from segmentation.blanks import MIN_WRITING, largest_stroke
 from segmentation.combs import comb_line
 from segmentation.fields import FieldInk, cut_field, cut_fields, surroundings
 from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, page_boxes
-from segmentation.illumination import even_light
+from segmentation.illumination import even_light, otsu_level
 from segmentation.local_fit import refine_field
 from segmentation.looks import look_at_bodies
 from segmentation.marks import judge_mark
@@ -58,9 +57,8 @@ def segment_page(
 
 def ink_threshold(gray: NDArray[np.uint8]) -> float:
     """The grey value, 0..255, that best parts ink from paper over the whole page (Otsu, on a sample)."""
-    value, _ = cv2.threshold(gray[::4, ::2], 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
     # On a page of only black and white Otsu may return either; between them is where blended pixels part.
-    return float(np.clip(value, 64, 208))
+    return float(np.clip(otsu_level(gray), 64, 208))
 
 
 def _place_field(

@@ -8,7 +8,7 @@ from own_forms import membership, random_form, renamed
 
 from jobs import cli
 from jobs.exit_codes import ExitCode
-from segmentation import registration
+from segmentation import rule_finding
 from segmentation.choosing import load_templates, register_best, segment_best
 from segmentation.registration import RegistrationError, register
 from segmentation.rendering import render_blank
@@ -64,8 +64,8 @@ def test_a_page_that_fits_none_fails_with_its_code():
 
 def test_rules_are_found_once_for_forms_of_one_width(monkeypatch):
     calls = []
-    real = registration.find_rules
-    monkeypatch.setattr(registration, "find_rules", lambda *a: calls.append(1) or real(*a))
+    real = rule_finding.find_rules
+    monkeypatch.setattr(rule_finding, "find_rules", lambda *a: calls.append(1) or real(*a))
     page, _ = scanned(FORMS[1])
     register_best(page, [renamed(FORMS[1], f"form {i}") for i in range(5)])
     assert len(calls) == 1

@@ -2,18 +2,20 @@
 
 import importlib.util
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model.classifier import LiteRtClassifier, load_classifier, log_softmax, read_model
+from model.classifier import ClassifierError, LiteRtClassifier, load_classifier, log_softmax, read_model
+from model.network import Convolution, NetworkShape
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 needs_tensorflow = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed: pip install .[train]"
 )
-SHAPE_OF_SHIPPED = (24, 40, (64, 96), 128, 128)
+SMALL = NetworkShape((Convolution(4, 5, 2), Convolution(8, 3, 2), Convolution(16, 3, 2)), dense=24)
 
 
 def written_crops(count=600):
@@ -28,14 +30,16 @@ def probabilities(network, images, temperature=1.0):
     return np.exp(log_softmax(logits / np.float32(temperature)))
 
 
-def test_the_layers_are_those_of_the_network():
-    from model.restoring import read_layers, shape_of
+def test_the_shipped_model_has_the_shape_that_training_gives():
+    from model.network import NetworkShape
+    from model.restoring import read_network
 
-    layers = read_layers(read_model().content)
-    shape = shape_of(layers)
-    assert (shape.stem, shape.half, shape.quarter, shape.last, shape.dense) == SHAPE_OF_SHIPPED
+    shape, layers = read_network(read_model().content)
+    assert shape == NetworkShape()
+    assert len(layers) == len(shape.trunk) + 2
     assert [layer.weights.shape[-1] for layer in layers] == [len(layer.bias) for layer in layers]
-    assert layers[0].weights.shape == (5, 5, 1, 24)
+    first = shape.trunk[0]
+    assert layers[0].weights.shape == (first.size, first.size, 1, first.width)
     assert all(np.isfinite(layer.weights).all() and layer.weights.std() > 0.01 for layer in layers)
 
 
@@ -68,21 +72,58 @@ def test_exported_again_it_is_the_same_model():
 
 
 @needs_tensorflow
-def test_a_network_of_other_widths_comes_back(tmp_path: Path):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"dense": 0},
+        {"pooled": True},
+        {"pooled": True, "dense": 0},
+        {
+            "trunk": (
+                Convolution(8, 3, 2),
+                Convolution(12, 5, 2, separable=True),
+                Convolution(12, residual=True),
+            )
+        },
+        {"trunk": (Convolution(40, 7, 4), Convolution(40, residual=True, separable=True))},
+    ],
+)
+def test_a_network_of_another_shape_comes_back(tmp_path: Path, changes):
     from model.export import export_network
-    from model.network import NetworkShape, build_network
+    from model.network import build_network
+    from model.restoring import read_network
     from model.training import load_network
 
     import keras  # isort: skip
 
     keras.utils.set_random_seed(3)
     images, _ = written_crops(100)
-    network = build_network(NetworkShape(stem=4, half=8, quarter=(8, 12), last=16, dense=24))
+    shape = replace(SMALL, **changes)
+    network = build_network(shape)
     content, _ = export_network(network, images)
+    assert read_network(content)[0] == shape
     (tmp_path / "small.tflite").write_bytes(content)
     restored = load_network(tmp_path / "small.tflite")
     assert restored.output_shape == (None, 63)
     np.testing.assert_allclose(probabilities(restored, images), probabilities(network, images), atol=0.02)
+
+
+@needs_tensorflow
+def test_a_network_with_another_shortcut_is_not_ours():
+    from keras import Model, layers
+
+    from model.export import export_network
+    from model.restoring import read_network
+
+    crops = layers.Input((28, 28, 1))
+    first = layers.Conv2D(8, 3, strides=4, padding="same", activation="relu")(crops)
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(first)
+    x = layers.Add()([first, layers.Conv2D(8, 3, padding="same")(x)])
+    network = Model(crops, layers.Dense(63)(layers.Flatten()(layers.ReLU()(x))))
+    content, _ = export_network(network, written_crops(20)[0])
+    with pytest.raises(ClassifierError, match="ADD"):
+        read_network(content)
 
 
 @needs_tensorflow

@@ -59,6 +59,8 @@ def test_trains_resumes_and_leaves_a_model_that_others_can_load(tmp_path, capsys
         (["--dataset", "nonsense"], 2, "nonsense"),
         (["--dataset", "folder:SET"], 3, "too few"),
         (["--dataset", "recipe", "--data", "/nowhere"], 2, "/nowhere"),
+        (["--dataset", "folder:SET", "--teacher", "/no.tflite"], 5, "/no.tflite"),
+        (["--dataset", "corrections:SET", "--teacher", "shipped"], 2, "--teacher"),
     ],
 )
 def test_errors_name_the_data_set(tmp_path, capsys, flags, code, said):

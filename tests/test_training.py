@@ -2,19 +2,21 @@
 
 import importlib.util
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from model.alphabets import CLASS_COUNT
 from model.epochs import BackgroundEpochs
-from model.network import NetworkShape, build_network
+from model.network import Convolution, NetworkShape, build_network
 from model.training import (
     TrainingError,
     TrainingOptions,
     epochs_done,
     learning_rate,
     load_network,
+    targets_of,
     train,
 )
 
@@ -22,7 +24,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 needs_tensorflow = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed: pip install .[train]"
 )
-TINY = NetworkShape(stem=4, half=8, quarter=(8, 12), last=16, dense=16, dropout=0.0)
+TINY = NetworkShape(
+    (Convolution(4, 5, 2), Convolution(8, 3, 2), Convolution(16, 3, 2)), dense=16, dropout=0.0
+)
 OPTIONS = TrainingOptions(epochs=5, batch=32, learning_rate=0.01, warmup=10, smoothing=0.0, average=0.9)
 
 
@@ -49,6 +53,19 @@ def accuracy(model):
 
 def quiet(_):
     pass
+
+
+class Says:
+    """A teacher that takes every crop for one class, and is so sure of it."""
+
+    name, sha256 = "says", "0" * 64
+
+    def __init__(self, label, sure):
+        self._answer = np.full(CLASS_COUNT, (1 - sure) / (CLASS_COUNT - 1), np.float32)
+        self._answer[label] = sure
+
+    def classify(self, crops):
+        return np.log(np.tile(self._answer, (len(crops), 1)))
 
 
 class FailingSource:
@@ -83,6 +100,28 @@ def test_epochs_come_from_another_process_in_order():
 def test_a_failure_in_the_other_process_is_told():
     with BackgroundEpochs(FailingSource) as epochs, pytest.raises(RuntimeError, match="no such crops"):
         epochs.get(0)
+
+
+def test_what_is_learnt_is_the_label_and_the_mean_of_the_teachers():
+    images, labels = bars(0, 4)
+    sure = np.eye(CLASS_COUNT)[labels]
+    np.testing.assert_array_equal(targets_of(images, labels, [], 0.5), sure)
+    np.testing.assert_array_equal(targets_of(images, labels, [Says(7, 0.9)], 0.0), sure)
+    mixed = targets_of(images, labels, [Says(7, 0.9), Says(9, 0.5)], 0.4)
+    assert mixed.dtype == np.float32
+    np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(mixed[np.arange(4), labels], 0.6, atol=0.01)
+    np.testing.assert_allclose(mixed[:, 7], 0.4 * (0.9 + 0.5 / 62) / 2, atol=1e-6)
+
+
+@needs_tensorflow
+def test_a_teacher_is_believed_as_far_as_it_was_asked_for(tmp_path):
+    """A teacher says 7 of everything; with most of the say it prevails over the labels."""
+    options = replace(OPTIONS, epochs=2, taught=0.9)
+    teachers = [Says(7, 0.99)]
+    model, _ = train(bars, accuracy, tmp_path, options, network=TINY, teachers=teachers, report=quiet)
+    logits = model.predict(bars(99)[0][..., None].astype(np.float32) / 255, verbose=0)
+    assert np.mean(logits.argmax(axis=1) == 7) > 0.95
 
 
 @needs_tensorflow

@@ -1,0 +1,282 @@
+"""Two digits in one body of ink: the network that reads both, and how its reading joins the lattice.
+
+Where two digits share ink no cut between them is right, so single characters cannot be read there. A second
+network reads the whole body as one of a hundred pairs, or as something else. What it reads is mixed into the
+class probabilities of the two candidates that the best cut makes, so that the decoder, its confidences and
+boxes stay as they are.
+
+Holistic reading of touching digits: A. G. Hochuli, L. S. Oliveira, A. S. Britto Jr, R. Sabourin, "Handwritten
+digit segmentation: Is it still necessary?", Pattern Recognition 78 (2018).
+"""
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.alphabets import NOT_A_CHARACTER
+from model.classifier import ClassifierError, log_softmax, read_model
+
+DIGITS = 10
+OTHER = DIGITS * DIGITS
+PAIR_CLASSES = OTHER + 1
+PAIR_SHAPE = (28, 44)
+SHIPPED_PAIRS = "pairs"
+SURE = 0.95  # of one digit, where its ink is not asked about
+_LEAST = 1e-30  # keeps logarithms finite
+
+
+@dataclass(frozen=True, slots=True)
+class PairOptions:
+    """When a pair is looked for, and how far its reading is trusted.
+
+    Attributes:
+        odds: natural logarithm added to the log-odds of being a pair: what is asked for on a page is a pair
+            less often than what the network was trained on.
+        least: a pair less probable than this changes nothing.
+        support: weight of the single characters of the chosen cut in the choice of the two digits; 0 leaves
+            it to the reader of pairs, 1 takes both for independent witnesses.
+        doubt: share that a witness of single characters leaves to every digit.
+    """
+
+    odds: float = -2.0
+    least: float = 0.02
+    support: float = 1.0
+    doubt: float = 0.01
+
+
+DEFAULT_PAIR_OPTIONS = PairOptions()
+
+
+def surely_one(log_probs: NDArray[np.float32], sure: float = SURE) -> NDArray[np.bool_]:
+    """Which inks, log-probabilities float32 (N, 63) of each as one character, surely are one digit."""
+    of_digits: NDArray[np.float32] = log_probs[:, :DIGITS]
+    return of_digits.max(axis=1, initial=-np.inf) > np.log(sure)
+
+
+def doubtful_runs(
+    starts: NDArray[np.integer],
+    stops: NDArray[np.integer],
+    log_probs: NDArray[np.float32],
+    runs: NDArray[np.integer],
+) -> NDArray[np.bool_]:
+    """Which runs of pieces the reader of pairs is worth asking for: bool (B,).
+
+    Those of at least two pieces that cannot be covered from end to end by candidates of which each surely is
+    one digit.
+
+    Args:
+        starts, stops: int (N,). Candidate i covers pieces ``starts[i] <= p < stops[i]``.
+        log_probs: float32 (N, 63) natural logarithms over ``alphabets.CHARACTERS`` and not-a-character.
+        runs: int (B, 2) first and past-last piece.
+    """
+    sure = surely_one(log_probs)
+    reach: dict[int, list[int]] = {}
+    for start, stop in sorted(zip(starts[sure].tolist(), stops[sure].tolist(), strict=True)):
+        reach.setdefault(start, []).append(stop)
+    return np.array([b - a > 1 and not _covered(reach, a, b) for a, b in runs.tolist()], bool)
+
+
+def _covered(reach: dict[int, list[int]], first: int, last: int) -> bool:
+    """Whether steps from piece to piece lead from the first to the past-last one."""
+    reached = {first}
+    for piece in range(first, last):
+        if piece in reached:
+            reached.update(reach.get(piece, ()))
+    return last in reached
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """That a run of pieces is two digits.
+
+    Attributes:
+        span: first and past-last piece.
+        weight: how probable that is.
+        cut: the candidates left and right of the best cut.
+        digits: float64 (2, 10) probabilities of the left and the right digit, if it is.
+    """
+
+    span: tuple[int, int]
+    weight: float
+    cut: tuple[int, int]
+    digits: NDArray[np.float64]
+
+    def agrees_with(self, other: "_Claim") -> bool:
+        """Whether both may be true: they share no ink, or one digit as the same candidate."""
+        apart = self.span[1] <= other.span[0] or other.span[1] <= self.span[0]
+        return apart or self.cut[1] == other.cut[0] or other.cut[1] == self.cut[0]
+
+
+def mix_pairs(
+    starts: NDArray[np.integer],
+    stops: NDArray[np.integer],
+    log_probs: NDArray[np.float32],
+    runs: NDArray[np.integer],
+    pair_log_probs: NDArray[np.float32],
+    options: PairOptions = DEFAULT_PAIR_OPTIONS,
+) -> NDArray[np.float32]:
+    """Mixes readings of runs of pieces as two digits into the class probabilities of a row's candidates.
+
+    For a run that is a pair with probability w, the cut is chosen on which both networks agree best. Its two
+    candidates get (1 - w) of their own probabilities and w of the digits that the pair has there; every other
+    candidate that shares ink with the run is a character with 1 - w of its probability. Of runs that cannot
+    all be pairs the most probable one counts.
+
+    Args:
+        starts, stops: int (N,). Candidate i covers pieces ``starts[i] <= p < stops[i]``.
+        log_probs: float32 (N, 63) natural logarithms over ``alphabets.CHARACTERS`` and not-a-character.
+        runs: int (R, 2) first and past-last piece. One without a cut between two candidates changes nothing.
+        pair_log_probs: float32 (R, 101) natural logarithms over "00".."99" and anything else.
+        options: when and how far the pairs are trusted.
+
+    Returns:
+        float32 (N, 63), natural logarithms, a new array; not finite nowhere.
+    """
+    probs = np.exp(log_probs, dtype=np.float64)
+    places = {span: i for i, span in enumerate(zip(starts.tolist(), stops.tolist(), strict=True))}
+    claims = []
+    for (start, stop), given in zip(runs.tolist(), pair_log_probs, strict=True):
+        claim = _claim(places, probs[:, :DIGITS], (start, stop), np.exp(given, dtype=np.float64), options)
+        if claim is not None:
+            claims.append(claim)
+    accepted: list[_Claim] = []
+    for claim in sorted(claims, key=lambda claim: -claim.weight):
+        if all(claim.agrees_with(other) for other in accepted):
+            accepted.append(claim)
+    used = [place for claim in accepted for place in claim.cut]
+    for claim in accepted:
+        start, stop = claim.span
+        beside = np.flatnonzero((starts < stop) & (stops > start))
+        beside = beside[~np.isin(beside, used)]
+        probs[beside] *= 1 - claim.weight
+        probs[beside, NOT_A_CHARACTER] += claim.weight
+        for place, digits in zip(claim.cut, claim.digits, strict=True):
+            probs[place] *= 1 - claim.weight
+            probs[place, :DIGITS] += claim.weight * digits
+    mixed: NDArray[np.float32] = np.log(np.maximum(probs, _LEAST)).astype(np.float32)
+    return mixed
+
+
+def _claim(
+    places: dict[tuple[int, int], int],
+    singles: NDArray[np.float64],
+    span: tuple[int, int],
+    reading: NDArray[np.float64],
+    options: PairOptions,
+) -> _Claim | None:
+    """What a reading, float64 (101,), claims of a run; None if it is no pair, or has no cut."""
+    is_pair, other = float(reading[:OTHER].sum()), float(reading[OTHER])
+    odds = np.log(is_pair + _LEAST) - np.log(other + _LEAST) + options.odds
+    weight = float(1 / (1 + np.exp(-odds)))
+    if weight < options.least:
+        return None
+    joint = reading[:OTHER].reshape(DIGITS, DIGITS)
+    cut = _best_cut(places, singles, span, joint)
+    if cut is None:
+        return None
+    left, right = (singles[place] + options.doubt for place in cut)
+    joint = joint * np.outer(left, right) ** options.support + _LEAST
+    joint /= joint.sum()
+    return _Claim(span, weight, cut, np.stack([joint.sum(axis=1), joint.sum(axis=0)]))
+
+
+def _best_cut(
+    places: dict[tuple[int, int], int],
+    singles: NDArray[np.float64],
+    span: tuple[int, int],
+    joint: NDArray[np.float64],
+) -> tuple[int, int] | None:
+    """The candidates left and right of the cut through a run on which the two networks agree best.
+
+    Agreement is the probability that both candidates are digits and the same ones as the pair, so it is
+    little where either is no character.
+    """
+    best, chosen = -1.0, None
+    start, stop = span
+    for middle in range(start + 1, stop):
+        left, right = places.get((start, middle)), places.get((middle, stop))
+        if left is None or right is None:
+            continue
+        agreement = float(singles[left] @ joint @ singles[right])
+        if agreement > best:
+            best, chosen = agreement, (left, right)
+    return chosen
+
+
+PAIR_BATCH = 8  # a page asks for a handful
+
+
+class PairReader:
+    """The exported network; ``read`` may be called from any thread, one at a time enters."""
+
+    def __init__(self, name: str, content: bytes, temperature: float = 1.0, threads: int = 1) -> None:
+        """Plans the graph for batches.
+
+        Raises:
+            ClassifierError: the bytes are no LiteRT model, or it takes or gives other shapes.
+        """
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.name = name
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.temperature = temperature
+        self._lock = threading.Lock()
+        try:
+            self._interpreter = Interpreter(model_content=content, num_threads=threads)
+            self._input = self._interpreter.get_input_details()[0]["index"]
+            self._interpreter.resize_tensor_input(self._input, [PAIR_BATCH, *PAIR_SHAPE, 1])
+            self._interpreter.allocate_tensors()
+            self._interpreter.invoke()  # settles shapes that depend on the batch
+        except (ValueError, RuntimeError, IndexError) as error:
+            raise ClassifierError(f"model {name}: is no LiteRT model for 28x44 crops ({error}).") from None
+        self._output = self._interpreter.get_output_details()[0]["index"]
+        given = self._interpreter.get_tensor(self._output).shape
+        if given != (PAIR_BATCH, PAIR_CLASSES):
+            raise ClassifierError(
+                f"model {name}: gives {given} for {PAIR_BATCH} crops, not {PAIR_CLASSES} classes."
+            )
+
+    def read(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Log-probabilities of crops.
+
+        Args:
+            crops: uint8 (N, 28, 44), ink = 255 on 0, as ``normalize_pair`` makes them; N may be 0.
+
+        Returns:
+            float32 (N, 101), natural logarithms over "00".."99" and anything else.
+
+        Raises:
+            ClassifierError: another shape or dtype.
+        """
+        crops = np.asarray(crops)
+        if crops.dtype != np.uint8 or crops.ndim != 3 or crops.shape[1:] != PAIR_SHAPE:
+            raise ClassifierError(f"crops are {crops.dtype} {crops.shape}, expected uint8 (N, 28, 44).")
+        logits = np.empty((len(crops), PAIR_CLASSES), np.float32)
+        batch = np.zeros((PAIR_BATCH, *PAIR_SHAPE, 1), np.float32)
+        with self._lock:
+            for start in range(0, len(crops), PAIR_BATCH):
+                part = crops[start : start + PAIR_BATCH]
+                np.multiply(part, np.float32(1 / 255), out=batch[: len(part), :, :, 0])
+                self._interpreter.set_tensor(self._input, batch)
+                self._interpreter.invoke()
+                logits[start : start + len(part)] = self._interpreter.get_tensor(self._output)[: len(part)]
+        return log_softmax(logits / np.float32(self.temperature))
+
+
+def load_pairs(path: str | Path | None = None, threads: int = 1) -> PairReader:
+    """Loads an exported reader of pairs; None is the one that ships.
+
+    Raises:
+        ClassifierError: the file is missing, is no LiteRT model, or takes or gives other shapes.
+    """
+    if path is None:
+        path = Path(str(resources.files("model") / "weights" / f"{SHIPPED_PAIRS}.tflite"))
+    model = read_model(path)
+    return PairReader(
+        model.name, model.content, float(model.card.get("calibration", {}).get("temperature", 1.0)), threads
+    )

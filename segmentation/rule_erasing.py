@@ -1,0 +1,215 @@
+"""Erases traced rules, and leaves the strokes that touch or cross them.
+
+Where the ink across a rule is no thicker than the rule itself, it is print and goes; where it sticks out on
+either side, a stroke touches or crosses the rule there, and all of it stays. All of it is done on the bits of
+the band that ``rule_traces`` lays out, for all rules of a page at once.
+"""
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from segmentation.rule_traces import (
+    DROPOUT,
+    MARGIN,
+    Bits,
+    ExpectedRule,
+    Floats,
+    Integers,
+    Mask,
+    TracedRules,
+    extents,
+    turned,
+)
+
+SLACK = 2.0  # pixels a ragged rule may stick out without being a stroke
+SPUR = 3  # columns: what sticks out on fewer is raggedness
+MAX_BRIDGE = 30  # columns between two strokes that may be one written along the rule
+LEAN_OVER = 5  # rows over which strokes must lean towards each other to be joined
+LONG_RUN = 81  # columns of ink along a rule that are a rule themselves
+
+_NONE, _ALL = np.uint64(0), np.uint64((1 << 64) - 1)
+_ABOVE, _BELOW = np.uint64((1 << MARGIN) - 1), _ALL << np.uint64(MARGIN + 1)
+_HALF_WINDOW = 16  # pixels on each side of a rule's middle among which anything is erased or joined
+
+
+def erase_rules(
+    traced: TracedRules, rules: Sequence[ExpectedRule], targets: Sequence[Mask], widths: Floats
+) -> None:
+    """Erases traced rules from their targets, but for the strokes of their ink that touch or cross them.
+
+    A stroke that touches from one side keeps its end up to the middle of the rule, a crossing one is kept
+    whole and joined where it dropped out.
+
+    Args:
+        traced: the rules.
+        rules: what they were traced in.
+        targets: bool (H, W) for each of ``rules``, like its ink, changed in place.
+        widths: float64 (R,) of each traced rule, pixels.
+    """
+    halves = (widths - 1) / 2
+    band = _without_other_rules(traced, halves)
+    closed = _closed(band)
+    above, below, crossing = _strokes(traced, band, closed, halves)
+    above |= _bridges(traced, above, -1, halves)
+    below |= _bridges(traced, below, 1, halves)
+    erased = np.where(crossing, _NONE, _by_column(traced, _around_middle(np.ceil(halves + SLACK))))
+    erased &= np.where(above, _BELOW, _ALL)
+    erased &= np.where(below, _ABOVE, _ALL)
+    near = _by_column(traced, _around_middle(np.ceil(halves + DROPOUT)))
+    joined = np.where(crossing, closed & near, _NONE)
+    _apply(traced, rules, targets, ~erased, joined, np.ceil(halves + SLACK).astype(int).tolist())
+
+
+def _apply(
+    traced: TracedRules,
+    rules: Sequence[ExpectedRule],
+    targets: Sequence[Mask],
+    kept: Bits,
+    joined: Bits,
+    reaches: Sequence[int],
+) -> None:
+    """Leaves in the targets what is ``kept`` and adds what is ``joined``, both uint64 (N,).
+
+    ``reaches`` says of each traced rule how many pixels to each side of its middle may not be kept.
+    """
+    keep = _window(kept)
+    lying_keep = turned(keep)
+    firsts = [stretch.first for stretch in traced.stretches]
+    joining = np.logical_or.reduceat(joined != 0, firsts).tolist()  # hardly any
+    places, shifts = traced.which.tolist(), traced.shifts.tolist()
+    for stretch, some in zip(traced.stretches, joining, strict=True):
+        rule, target = rules[places[stretch.rule]], targets[places[stretch.rule]]
+        reach = _HALF_WINDOW - 1 if some else reaches[stretch.rule]
+        row, height = stretch.row - _HALF_WINDOW, rule.size[0]
+        top, bottom = max(0, stretch.row - reach), min(height, stretch.row + reach + 1)
+        if top >= bottom:
+            continue
+        columns, rows = slice(stretch.first, stretch.stop), slice(top - row, bottom - row)
+        along = slice(stretch.first + shifts[stretch.rule], stretch.stop + shifts[stretch.rule])
+        place = target[along, top:bottom] if rule.upright else target[top:bottom, along]
+        place &= keep[columns, rows] if rule.upright else lying_keep[rows, columns]
+        if some:
+            join = _window(joined[columns])[:, rows]
+            place |= join if rule.upright else join.T
+
+
+def _window(bits: Bits) -> Mask:
+    """The bits around the middle as pixels, bool (N, 2 * _HALF_WINDOW)."""
+    middle = (bits >> np.uint64(MARGIN - _HALF_WINDOW)).astype("<u4")  # the higher bits go
+    return np.unpackbits(middle.view(np.uint8), bitorder="little").reshape(len(bits), -1).view(np.bool_)
+
+
+def _around_middle(reaches: Floats) -> Bits:
+    """The bits of the middle and so many to each side, uint64 (R,)."""
+    aside, one = reaches.astype(np.uint64), np.uint64(1)
+    return ((one << (2 * aside + one)) - one) << (np.uint64(MARGIN) - aside)
+
+
+def _by_column(traced: TracedRules, of_rules: Bits) -> Bits:
+    """For each column of the band what is said of its rule, nothing between two rules."""
+    return np.append(of_rules, _NONE)[traced.rule_of]
+
+
+def _closed(band: Bits) -> Bits:
+    """The band with gaps of up to ``DROPOUT`` pixels across the rules closed: scanners drop pixels there."""
+    assert DROPOUT == 6
+    grown = band
+    for step in (1, 2, 3):
+        grown = grown | (grown << np.uint64(step))
+    for step in (1, 2, 3):
+        grown = grown & (grown >> np.uint64(step))
+    return grown
+
+
+def _strokes(traced: TracedRules, band: Bits, closed: Bits, halves: Floats) -> tuple[Mask, Mask, Mask]:
+    """Columns, bool (N,) each, at which a stroke touches from above, from below, or crosses."""
+    most = np.append(np.floor(halves + SLACK), 255).astype(np.uint8)[traced.rule_of]
+    up, down = extents(band)
+    closed_up, closed_down = extents(closed)
+    touched = np.stack([up > most, down > most, (closed_up > most) & (closed_down > most)])
+    # Fewer columns than a spur has are the ragged edge of a rule.
+    kernel = np.ones((1, SPUR), np.uint8)
+    above, below, crossing = cv2.morphologyEx(touched.view(np.uint8), cv2.MORPH_OPEN, kernel).view(np.bool_)
+    return above, below, crossing
+
+
+def _without_other_rules(traced: TracedRules, halves: Floats) -> Bits:
+    """The band without other boxes' rules beside those traced, to which strokes would seem to go on."""
+    beside = ~_around_middle(np.ceil(halves + SLACK))
+    beside[traced.ends - traced.begins < 2 * LONG_RUN] = _NONE
+    gapless = _over_columns(traced.band, DROPOUT + 1, np.bitwise_or)
+    gapless = _over_columns(gapless[::-1], DROPOUT + 1, np.bitwise_and)[::-1]
+    gapless = gapless & _by_column(traced, beside)
+    # A run of that length fills several blocks of eight columns; nearly always only the rule itself does.
+    eights = np.bitwise_and.reduce(gapless[: len(gapless) // 8 * 8].reshape(-1, 8), axis=1)
+    full = _over_columns(eights, LONG_RUN // 8 - 1, np.bitwise_and)
+    if not full.any():
+        return traced.band
+    band = traced.band.copy()
+    for rule in np.unique(traced.rule_of[8 * np.flatnonzero(full)]).tolist():
+        columns = slice(traced.begins[rule], traced.ends[rule])
+        runs = _long_runs(gapless[columns])
+        one = np.uint64(1)
+        band[columns] &= ~(runs | (runs << one) | (runs >> one))
+    return band
+
+
+def _long_runs(bits: Bits) -> Bits:
+    """The runs of at least ``LONG_RUN`` columns; those at either end are taken to go on beyond it."""
+    aside = LONG_RUN // 2
+    cores = np.pad(bits, aside, constant_values=_ALL)
+    cores = _over_columns(cores, LONG_RUN, np.bitwise_and)[: len(bits)]
+    return _over_columns(np.pad(cores, aside), LONG_RUN, np.bitwise_or)[: len(bits)]
+
+
+def _over_columns(bits: Bits, count: int, combine: Callable[..., Bits]) -> Bits:
+    """For each column, it and those after it, ``count`` in all, combined; at the end as many as there are."""
+    combined, done = bits.copy(), 1
+    while done < count and done < len(bits):
+        step = min(done, count - done)
+        combined[:-step] = combine(combined[:-step], combined[step:])
+        done += step
+    return combined
+
+
+def _bridges(traced: TracedRules, touched: Mask, direction: int, halves: Floats) -> Mask:
+    """Columns between two strokes that run together inside the rule, like the bottom of a u written on it.
+
+    ``direction`` is -1 for strokes that come from above, 1 from below. Two neighbouring contacts are joined
+    if they are at most ``MAX_BRIDGE`` apart and both lean towards each other.
+    """
+    joined = np.zeros_like(touched)
+    changes = np.flatnonzero(touched[1:] != touched[:-1]) + 1
+    bounds = np.concatenate([[0], changes]) if touched[0] else changes
+    bounds = np.append(bounds, len(touched)) if len(bounds) % 2 else bounds
+    lefts, rights = bounds[1:-1:2], bounds[2::2]
+    near = (rights - lefts <= MAX_BRIDGE) & (traced.rule_of[lefts - 1] == traced.rule_of[rights])
+    rules = traced.rule_of[rights]
+    distances = MARGIN + direction * np.rint(halves + SLACK + 1).astype(np.intp)
+    begins, ends = traced.begins.tolist(), traced.ends.tolist()
+    for left_stop, right_start, rule in _rows(lefts[near], rights[near], rules[near]):
+        first = max(begins[rule], left_stop - 1 - SPUR - LEAN_OVER)
+        last = min(ends[rule], right_start + SPUR + LEAN_OVER)
+        center = (left_stop + right_start) // 2 - first
+        bit = int(distances[rule])
+        if _lean_together(traced.band[first:last], (bit, bit + direction * LEAN_OVER), center):
+            joined[left_stop:right_start] = True
+    return joined
+
+
+def _rows(*columns: Integers) -> list[tuple[int, ...]]:
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _lean_together(band: Bits, bits: Sequence[int], center: int) -> bool:
+    """Whether two strokes, before and after a column, are farther apart at the second of two bits."""
+    gaps = []
+    for bit in bits:
+        inked = np.flatnonzero(band & np.uint64(1 << bit))
+        split = int(np.searchsorted(inked, center))
+        if split in (0, len(inked)):
+            return False
+        gaps.append((center - int(inked[split - 1]), int(inked[split]) - center))
+    return all(far - close >= 1 for close, far in zip(*gaps, strict=True))

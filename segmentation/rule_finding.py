@@ -1,0 +1,198 @@
+"""Finds the printed rules of a page: long straight runs of ink, at half the usual resolution of scans.
+
+Rules may be broken or missing, and text or a black page edge adds false ones; who fits a form to them counts
+only what agrees.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segmentation.illumination import otsu_level
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
+
+WORK_DPI = 150.0
+INTERPOLATED = (0.45, 0.55)  # working pixels per page pixel at which interpolation is as good as a mean
+MIN_RUN = 14  # pixels at WORK_DPI; a 3 pixel rule keeps runs of this length up to 10 degrees of skew
+MIN_RULE = 30  # pixels at WORK_DPI, about 5 mm: shorter ones are strokes of writing or print
+SHORTEST_RULE = 16  # the same for forms of which the cell lines are that short
+MAX_SKEW = 8.0  # degrees
+MAX_RULES = 1500  # of one direction, the longest; noise has more
+MAX_RULED = 0.1  # share of a page that rules may cover; what is more has black margins, or is all black
+SOLID = 15  # pixels at WORK_DPI: what is as thick as that both ways is a black margin
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+FIRST_BIT = np.argmax(_BITS, axis=1)  # of a byte of eight pixels, from the left: the first of ink
+LAST_BIT = 7 - np.argmax(_BITS[:, ::-1], axis=1)  # and the last
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Straight printed rules of one direction as end points, float64 (N, 4): x0, y0, x1, y1.
+
+    Horizontal rules run from left to right, vertical ones from top to bottom.
+    """
+
+    ends: Floats
+    horizontal: bool
+
+    @property
+    def lengths(self) -> Floats:
+        """Length of each rule along its direction, in pixels."""
+        along = 0 if self.horizontal else 1
+        return self.ends[:, along + 2] - self.ends[:, along]
+
+    @property
+    def slope(self) -> float:
+        """The common slope, across over along: the median over the length of all rules."""
+        across = 1 if self.horizontal else 0
+        lengths = self.lengths
+        if not lengths.sum():
+            return 0.0
+        slopes = (self.ends[:, across + 2] - self.ends[:, across]) / lengths
+        order = np.argsort(slopes)
+        middle = np.searchsorted(np.cumsum(lengths[order]), lengths.sum() / 2)
+        return float(slopes[order[min(middle, len(order) - 1)]])
+
+
+class RuleFinder:
+    """The rules of one page, found once for each scale and kept: for several forms, or turns of the page."""
+
+    def __init__(self, gray: NDArray[np.uint8]) -> None:
+        """Finds nothing yet; ``gray`` is uint8 (H, W), 0 = black."""
+        self.gray = gray
+        self._found: dict[float, tuple[Rules, Rules]] = {}
+
+    def find(self, factor: float, shortest: float) -> tuple[Rules, Rules]:
+        """Like ``find_rules``."""
+        key = round(factor, 4)
+        if key not in self._found:
+            self._found[key] = find_rules(self.gray, factor, SHORTEST_RULE)
+        horizontal, vertical = self._found[key]
+        return _longer(horizontal, shortest), _longer(vertical, shortest)
+
+
+def find_rules(gray: NDArray[np.uint8], factor: float, shortest: float = MIN_RULE) -> tuple[Rules, Rules]:
+    """Finds straight horizontal and vertical runs of ink.
+
+    Args:
+        gray: uint8 (H, W), 0 = black.
+        factor: working pixels per page pixel; the search wants about ``WORK_DPI``.
+        shortest: least length of a rule, in working pixels.
+
+    Returns:
+        Horizontal and vertical rules, in working pixels.
+    """
+    height, width = gray.shape
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    # Means of whole blocks of pixels are fast, and so is interpolation; means of other areas take a tenth of
+    # the time of a page.
+    halves = INTERPOLATED[0] <= factor <= INTERPOLATED[1] or factor >= 1
+    blocks = width % size[0] == 0 and height % size[1] == 0
+    method = cv2.INTER_LINEAR if halves and not blocks else cv2.INTER_AREA
+    small = cv2.resize(gray, size, interpolation=method)
+    _, ink = cv2.threshold(small, otsu_level(small), 255, cv2.THRESH_BINARY_INV)
+    return _rules_of(ink, shortest, horizontal=True), _rules_of(ink, shortest, horizontal=False)
+
+
+def _rules_of(ink: NDArray[np.uint8], shortest: float, *, horizontal: bool) -> Rules:
+    """Connected runs of at least ``shortest`` pixels, thin and straight, with a line fitted through each."""
+    level, first, last = _find_runs(ink, horizontal)
+    if (last - first).sum() > MAX_RULED * ink.size:
+        level, first, last = _find_runs(_without_solids(ink), horizontal)
+    owner = _connect_runs(level, first, last)
+    count = int(owner.max(initial=-1)) + 1
+    pixels = (last - first).astype(np.float64)
+    areas = np.bincount(owner, pixels, count)
+    size = np.maximum(areas, 1)
+    middle = (first + last - 1) / 2
+    center_a, center_c = (np.bincount(owner, pixels * value, count) / size for value in (middle, level))
+    a, c = middle - center_a[owner], level - center_c[owner]
+    # Of the pixels of a run, n next to each other, the squares sum to n a² + n (n² - 1) / 12.
+    variance = np.bincount(owner, pixels * (a * a + (pixels * pixels - 1) / 12), count)
+    together = np.bincount(owner, pixels * a * c, count)
+    slopes = together / np.maximum(variance, 1)
+    square = np.bincount(owner, pixels * c * c, count) - slopes * (2 * together - slopes * variance)
+    off_line = np.sqrt(np.maximum(square, 0) / size)
+    start, stop = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(start, owner, first)
+    np.maximum.at(stop, owner, last)
+    length = stop - start
+    keep = (length >= shortest) & (np.abs(slopes) <= np.tan(np.radians(MAX_SKEW))) & (off_line <= 4)
+    keep &= areas >= 0.5 * length
+    if np.count_nonzero(keep) > MAX_RULES:
+        keep &= length >= np.sort(length[keep])[-MAX_RULES]
+    along, across = (0, 1) if horizontal else (1, 0)
+    ends = np.empty((int(keep.sum()), 4))
+    for offset, position in ((0, start[keep]), (2, stop[keep])):
+        ends[:, along + offset] = position
+        ends[:, across + offset] = center_c[keep] + slopes[keep] * (position - center_a[keep])
+    return Rules(ends, horizontal)
+
+
+def _find_runs(ink: NDArray[np.uint8], horizontal: bool) -> tuple[Integers, Integers, Integers]:
+    """Runs of at least ``MIN_RUN`` pixels of ink; two with a single pixel of paper between them may be one.
+
+    Hardly a pixel begins such a run. So the pixels that do are packed in eights, and only where a byte is not
+    zero is anything looked at.
+
+    Args:
+        ink: uint8 (H, W), not zero = ink.
+        horizontal: whether runs lie along the rows, or else along the columns.
+
+    Returns:
+        Place across, first and past-last place along, int (N,) each, in order of places across, then along.
+    """
+    before, after = MIN_RUN // 2, MIN_RUN - MIN_RUN // 2
+    if horizontal:
+        inner = cv2.erode(ink, np.ones((1, MIN_RUN), np.uint8))
+    else:
+        inner = cv2.transpose(cv2.erode(ink, np.ones((MIN_RUN, 1), np.uint8)))
+    # With paper before and after each row, so that no run goes on into the next.
+    packed = cv2.copyMakeBorder(np.packbits(inner, axis=1), 0, 0, 1, 1, cv2.BORDER_CONSTANT)
+    stride, packed = packed.shape[1], packed.ravel()
+    inked = packed != 0
+    changes = np.flatnonzero(inked[1:] != inked[:-1])
+    firsts, lasts = changes[::2] + 1, changes[1::2]
+    level, place = np.divmod(firsts, stride)
+    first = 8 * (place - 1) + FIRST_BIT[packed[firsts]] - before
+    last = 8 * (lasts % stride - 1) + LAST_BIT[packed[lasts]] + after
+    return level, np.maximum(first, 0), np.minimum(last, inner.shape[1])
+
+
+def _without_solids(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The ink without what is as thick as ``SOLID`` both ways."""
+    solid = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((SOLID, SOLID), np.uint8))
+    return cv2.subtract(ink, solid)
+
+
+def _connect_runs(level: Integers, first: Integers, last: Integers) -> Integers:
+    """The component of each run, int (N,), from 0: runs of neighbouring rows that touch are connected.
+
+    Args:
+        level, first, last: runs as ``_find_runs`` returns them.
+    """
+    # As one long row of all rows, in which a run lies just beside what it touches in the next row.
+    stride = int(last.max(initial=0)) + 2
+    starts, stops = level * stride + first, level * stride + last
+    begin = np.searchsorted(stops, starts + stride)
+    counts = np.maximum(np.searchsorted(starts, stops + stride, side="right") - begin, 0)
+    upper = np.repeat(np.arange(len(level)), counts)
+    lower = np.arange(len(upper)) - np.repeat(np.cumsum(counts) - counts - begin, counts)
+    root = np.arange(len(level))
+    while True:
+        pairs = np.sort(np.stack([root[upper], root[lower]]), axis=0)
+        apart = pairs[0] != pairs[1]
+        if not apart.any():
+            return np.unique(root, return_inverse=True)[1]
+        upper, lower = upper[apart], lower[apart]
+        root[pairs[1, apart]] = pairs[0, apart]
+        while (root[root] != root).any():
+            root = root[root]
+
+
+def _longer(rules: Rules, shortest: float) -> Rules:
+    return Rules(rules.ends[rules.lengths >= shortest], rules.horizontal)
