@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from benchmarks.commands import measure_job, measure_queries, measure_start
 from benchmarks.timing import Spread, in_rounds, machine, ratio, table
-from model.classifier import Classifier
+from model.networks import Networks
 from pipeline.classifying import classify_pages
 from pipeline.options import JobOptions
 from pipeline.reading import page_rows
@@ -49,7 +49,7 @@ class PageReader:
 
     options: JobOptions
     stages: Stages
-    classifier: Classifier
+    networks: Networks
 
     def read(self, data: bytes) -> dict[str, float]:
         """Seconds of each stage; ``candidates`` is how many there were."""
@@ -60,7 +60,7 @@ class PageReader:
         cut = time.perf_counter()
         times = {"decode": 1000 * (decoded - begun), "segment": 1000 * (cut - decoded)}
         page = PageToClassify(PageKey("page", 1), "0" * 64, segmented, times)
-        classified = classify_pages([page], self.classifier)[0]
+        classified = classify_pages([page], self.networks)[0]
         known = time.perf_counter()
         page_rows(classified.page, classified.log_probs, self.options, self.stages.decode)
         done = time.perf_counter()
@@ -75,7 +75,7 @@ class PageReader:
         """The candidates of a page."""
         segmented = self.stages.segment_page(open_document(data).read(1).gray, self.options.template)
         page = PageToClassify(PageKey("page", 1), "0" * 64, segmented, {})
-        return classify_pages([page], self.classifier)[0].page.segmented.crops()
+        return classify_pages([page], self.networks)[0].page.segmented.crops()
 
 
 def bare_decode(data: bytes) -> NDArray[np.uint8]:
@@ -127,7 +127,9 @@ def measure_classifier(reader: PageReader, data: bytes, rounds: int) -> str:
     crops = reader.crops(data)
     crops = np.concatenate([crops] * (max(BATCHES) // max(len(crops), 1) + 1))
     work = {
-        str(size): lambda size=size: [reader.classifier.classify(crops[:size]) for _ in range(-(-64 // size))]
+        str(size): lambda size=size: [
+            reader.networks.characters.classify(crops[:size]) for _ in range(-(-64 // size))
+        ]
         for size in BATCHES
     }
     taken = in_rounds(work, rounds)
@@ -169,7 +171,7 @@ def main() -> int:
     cv2.setNumThreads(1)
     options = JobOptions(inputs=("page",), output="none", template=load_template(args.template))
     stages = real_stages(options)
-    reader = PageReader(options, stages, stages.load_classifier())
+    reader = PageReader(options, stages, stages.load_networks())
     pages = {path.name: path.read_bytes() for path in paths}
     print(f"{machine()}. Median (least-greatest) of {args.rounds} rounds.\n", flush=True)
     print("## A page\n\n" + measure_pages(reader, pages, args.rounds), flush=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from jobs.exit_codes import CommandError
 from jobs.form_scores import figures, score_field
-from jobs.models import open_model
+from jobs.models import quietly
 from jobs.preview import ReadPage, decode_page, read_bytes, read_page
 from jobs.truth import PageTruth, TruthError, read_truth
 from model.classifier import Classifier
@@ -147,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
         truth, template = truth_of_page(args.truth), load_template(args.template)
         options = JobOptions((args.page,), "unused", template, model_path=args.model)
         stages = real_stages(options)
-        model = open_model(load=stages.load_classifier)
+        model = quietly(stages.load_networks)
         gray = decode_page(args.page, read_bytes(args.page), 1, stages)
     except (CommandError, TruthError, TemplateError) as error:
         print(error, file=sys.stderr)

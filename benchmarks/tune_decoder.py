@@ -24,8 +24,8 @@ from jobs.composed_fields import KINDS, ComposedField, make_fields
 from jobs.composing import LineComposer, held_out_sources
 from model.alignment import align
 from model.calibration import FIELD_TYPES
-from model.classifier import load_classifier
 from model.lattice import DEFAULT_OPTIONS, DecodingOptions
+from model.networks import load_networks
 from model.path_scores import score_lattice
 from model.path_search import LengthCounter, PathFinder
 
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     cv2.setNumThreads(1)
     composer = LineComposer(held_out_sources(args.data, "calibration"))
-    fields = make_fields(composer, load_classifier(args.model), KINDS, args.lines, args.seed)
+    fields = make_fields(composer, load_networks(args.model), KINDS, args.lines, args.seed)
     print_scores("defaults", score(fields, DEFAULT_OPTIONS))
     options = search(fields, DEFAULT_OPTIONS, args.rounds)
     print_scores("found", score(fields, options))

@@ -33,7 +33,8 @@ from model.calibration import (
     calibration_error,
     fit_map,
 )
-from model.classifier import SHIPPED, load_classifier, read_model
+from model.classifier import SHIPPED, read_model
+from model.networks import load_networks
 
 
 def fit_types(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -109,14 +110,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.data is None:
         parser.error("--data: name the folder with characters/, or set FORMSCRIBE_DATA")
     cv2.setNumThreads(1)
-    model, classifier = read_model(args.model), load_classifier(args.model)
+    model, networks = read_model(args.model), load_networks(args.model)
     composer = LineComposer(held_out_sources(Path(args.data), "calibration"))
-    fields = make_fields(composer, classifier, KINDS, args.lines, args.seed)
+    fields = make_fields(composer, networks, KINDS, args.lines, args.seed)
     types = fit_types(read_fields(fields, Calibration()))
     about = {
         "what": "rows composed of held-out characters, the half that is not measured on; no real pages",
         "command": f"python -m jobs.calibrate --lines {args.lines} --seed {args.seed}",
-        "model_sha256": classifier.sha256,
+        "model_sha256": networks.characters.sha256,
+        "pairs_sha256": networks.pairs.sha256 if networks.pairs else None,
         "acceptance_columns": ["threshold", "share accepted", "error rate among accepted"],
     }
     target = card_path(args.model)

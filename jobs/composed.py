@@ -28,7 +28,7 @@ from jobs.composed_fields import KINDS, ComposedField, make_fields
 from jobs.composed_pictures import draw_worst
 from jobs.composing import LineComposer, held_out_sources
 from jobs.exit_codes import CommandError, ExitCode
-from jobs.models import open_model
+from jobs.models import quietly
 from model.alignment import EditCounts, add_counts, align
 from model.calibration import (
     FIELD_TYPES,
@@ -41,6 +41,7 @@ from model.calibration import (
 from model.classifier import ClassifierError, model_card
 from model.datasets import DatasetError
 from model.decoding import DEFAULT_OPTIONS, DecodingOptions, Reading, decode
+from model.networks import load_networks
 
 LINES = 2000
 SEED = 1
@@ -261,17 +262,18 @@ def run(args: argparse.Namespace) -> int:
     cv2.setNumThreads(1)
     try:
         card = model_card(args.model)
-        classifier, calibration = open_model(args.model), Calibration.of_card(card)
+        networks = quietly(lambda: load_networks(args.model))
+        calibration = Calibration.of_card(card)
         composer = LineComposer(held_out_sources(Path(args.data), "test"))
     except (ClassifierError, CalibrationError) as error:
         raise CommandError(ExitCode.BAD_MODEL, f"--model: {error}") from None
     except DatasetError as error:
         raise CommandError(ExitCode.NO_INPUT, f"--data: {error}") from None
-    outcomes = read_fields(make_fields(composer, classifier, KINDS, lines, seed), calibration)
+    outcomes = read_fields(make_fields(composer, networks, KINDS, lines, seed), calibration)
     measured = measure(outcomes, card)
     print(format_figures(measured))
     if args.json:
-        about = {"model_sha256": classifier.sha256, "lines": lines, "seed": seed}
+        about = {"model_sha256": networks.characters.sha256, "lines": lines, "seed": seed}
         args.json.write_text(json.dumps(about | measured, indent=1) + "\n", "utf-8")
     if args.pictures:
         for path in draw_worst(composer, outcomes, seed, args.pictures):

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from jobs.composing import DIGITS, LOWER, SPACINGS, UPPER, LineComposer, spaced_habits
 from model.alphabets import CHARACTERS
-from model.classifier import Classifier
 from model.decoding import Constraint, Lattice
+from model.networks import Networks
 from pipeline.classifying import ClassifiedRow, classify_rows
 from segmentation.composition import ComposedLine
 from segmentation.page import GlyphLine
@@ -116,7 +116,7 @@ def compose_field(
 
 
 def make_fields(
-    composer: LineComposer, classifier: Classifier, kinds: Sequence[FieldKind], count: int, seed: int
+    composer: LineComposer, networks: Networks, kinds: Sequence[FieldKind], count: int, seed: int
 ) -> list[ComposedField]:
     """Composes ``count`` fields of each kind, cuts and classifies them as on a page."""
     fields: list[ComposedField] = []
@@ -124,7 +124,7 @@ def make_fields(
         for start in range(0, count, _CHUNK):
             numbers = range(start, min(start + _CHUNK, count))
             rows = [_Row.of(composer, kind, number, seed) for number in numbers]
-            read, _ = classify_rows([row.line for row in rows], classifier)
+            read, _ = classify_rows([row.line for row in rows], networks)
             fields += [row.classified(own) for row, own in zip(rows, read, strict=True)]
             print(
                 f"\r{kind.name}: {numbers.stop:,} of {count:,} fields  ", end="", file=sys.stderr, flush=True

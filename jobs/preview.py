@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.exit_codes import CommandError, ExitCode
-from jobs.models import open_model
+from jobs.models import quietly
 from jobs.remote_results import read_scan
 from jobs.tables import write_table
-from model.classifier import Classifier
+from model.networks import Networks
 from pipeline.classifying import classify_pages
 from pipeline.options import MAX_PIXELS, MIN_CONFIDENCE, JobOptions
 from pipeline.reading import read_classified, segment_decoded
@@ -87,9 +87,9 @@ def run(args: argparse.Namespace) -> int:
     check_fields(options, args.field)
     stages = real_stages(options)
     data = read_bytes(args.file)
-    model = open_model(load=stages.load_classifier)
+    networks = quietly(stages.load_networks)
     gray = decode_page(args.file, data, args.page, stages)
-    page = read_page(args.file, args.page, gray, options, stages, model)
+    page = read_page(args.file, args.page, gray, options, stages, networks)
     template = options.template_named(page.segmented.template)
     names = [spec.name for spec in template.fields if spec.name in (args.field or [spec.name])]
     write_overlay(Path(args.out), args, template, page, names)
@@ -179,7 +179,7 @@ def decode_page(file: str, data: bytes, number: int, stages: Stages) -> NDArray[
 
 
 def read_page(
-    file: str, number: int, gray: NDArray[np.uint8], options: JobOptions, stages: Stages, model: Classifier
+    file: str, number: int, gray: NDArray[np.uint8], options: JobOptions, stages: Stages, networks: Networks
 ) -> ReadPage:
     """Takes one page through the stages of the job.
 
@@ -189,7 +189,7 @@ def read_page(
         gray: uint8 (H, W), 0 = black.
         options: template and threshold.
         stages: see ``pipeline.stages``.
-        model: what ``stages.load_classifier`` gave.
+        networks: what ``stages.load_networks`` gave.
 
     Raises:
         CommandError: the form is not on the page, or it cannot be read; the message says what to do.
@@ -198,7 +198,7 @@ def read_page(
     page = segment_decoded(decoded, stages.segment_page, options.template)
     if isinstance(page, Failure):
         raise _failed(page)
-    (classified,) = classify_pages([page], model)
+    (classified,) = classify_pages([page], networks)
     if classified.failure is not None:
         problem = classified.failure.message
         raise CommandError(ExitCode.BAD_MODEL, f"--model: {problem}. Name another, or none.")

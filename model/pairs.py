@@ -14,12 +14,13 @@ import threading
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.alphabets import NOT_A_CHARACTER
-from model.classifier import ClassifierError, log_softmax, read_model
+from model.alphabets import CHARSETS, NOT_A_CHARACTER
+from model.classifier import ClassifierError, ModelFile, log_softmax, read_model
 
 DIGITS = 10
 OTHER = DIGITS * DIGITS
@@ -50,6 +51,15 @@ class PairOptions:
 
 
 DEFAULT_PAIR_OPTIONS = PairOptions()
+
+
+def may_hold_pairs(charset: str) -> bool:
+    """Whether the reader of pairs may be asked in a field: its charset has nothing but digits.
+
+    Raises:
+        KeyError: no charset has this name.
+    """
+    return CHARSETS[charset].isdigit()
 
 
 def surely_one(log_probs: NDArray[np.float32], sure: float = SURE) -> NDArray[np.bool_]:
@@ -274,9 +284,18 @@ def load_pairs(path: str | Path | None = None, threads: int = 1) -> PairReader:
     Raises:
         ClassifierError: the file is missing, is no LiteRT model, or takes or gives other shapes.
     """
-    if path is None:
-        path = Path(str(resources.files("model") / "weights" / f"{SHIPPED_PAIRS}.tflite"))
-    model = read_model(path)
-    return PairReader(
-        model.name, model.content, float(model.card.get("calibration", {}).get("temperature", 1.0)), threads
-    )
+    model = _read(path)
+    calibration = model.card.get("calibration", {})
+    return PairReader(model.name, model.content, float(calibration.get("temperature", 1.0)), threads)
+
+
+def pairs_card(path: str | Path | None = None) -> dict[str, Any]:
+    """The card of a reader of pairs: data, scores, training, hash; None is the one that ships."""
+    return _read(path).card
+
+
+def _read(path: str | Path | None) -> ModelFile:
+    if path is not None:
+        return read_model(path)
+    with resources.as_file(resources.files("model") / "weights" / f"{SHIPPED_PAIRS}.tflite") as shipped:
+        return read_model(shipped)

@@ -1,7 +1,7 @@
 """Pages to class probabilities: two looks at the writing of several pages, with two calls of the model.
 
 The first look classifies connected bodies of ink as they are. What is not surely a whole character is cut,
-and classified in the second.
+and classified in the second. In fields of digits, what still may be two digits in one body is read as a pair.
 """
 
 import time
@@ -14,32 +14,36 @@ from numpy.typing import NDArray
 
 from model.alphabets import CLASS_COUNT
 from model.classifier import Classifier
+from model.networks import Networks
+from model.pairs import PairReader, doubtful_runs, may_hold_pairs, mix_pairs
 from model.settling import surely_whole
 from pipeline.reading import check_log_probs
 from pipeline.records import ClassifiedPage, Failure, PageToClassify
+from segmentation.components import Components
 from segmentation.looks import SecondLook, look_again
 from segmentation.page import GLYPH_SIZE, GlyphLine
+from segmentation.pairs import find_bodies, pair_crops, pair_windows
 from segmentation.pieces import Pieces
 
 LogProbs = NDArray[np.float32]
 NOTHING = np.zeros((0, GLYPH_SIZE, GLYPH_SIZE), np.uint8)
 
 
-def classify_pages(pages: Sequence[PageToClassify], model: Classifier) -> list[ClassifiedPage]:
+def classify_pages(pages: Sequence[PageToClassify], networks: Networks) -> list[ClassifiedPage]:
     """Classifies several pages together, and page by page if that goes wrong.
 
     Rows that were not cut yet are cut where it is worth it, so the pages that come out hold other lines than
     those that went in.
 
-    One page that the model cannot digest costs only itself: it comes out with a failure
-    ``classification_failed`` (the model raised) or ``invalid_model_output`` (NaN, a wrong shape).
+    One page that a network cannot digest costs only itself: it comes out with a failure
+    ``classification_failed`` (it raised) or ``invalid_model_output`` (NaN, a wrong shape).
     """
     try:
-        return _classified(pages, model)
+        return _classified(pages, networks)
     except Exception as error:
         if len(pages) == 1:
             return [_failed(pages[0], error)]
-        return [one for page in pages for one in classify_pages([page], model)]
+        return [one for page in pages for one in classify_pages([page], networks)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +65,27 @@ class ClassifiedRow:
     cutting: float
 
 
-def classify_rows(lines: Sequence[GlyphLine], model: Classifier) -> tuple[list[ClassifiedRow], float]:
-    """Looks twice at rows of writing, of any number of pages, with two calls of the model at most.
+def classify_rows(lines: Sequence[GlyphLine], networks: Networks) -> tuple[list[ClassifiedRow], float]:
+    """Looks twice at rows of writing, of any number of pages, with two calls of each network at most.
 
     Args:
         lines: as ``segment_page`` gives them; what is cut already is classified as it is.
-        model: what classifies crops.
+        networks: what reads crops.
 
     Returns:
-        The rows in their order, and milliseconds that the model took.
+        The rows in their order, and milliseconds that the networks took.
 
     Raises:
         InvalidOutputError: the model gave NaN or a wrong shape; whatever else it raises is passed on.
     """
-    first, spent = _classify([line.crops for line in lines], model)
+    first, spent = _classify([line.crops for line in lines], networks.characters)
     seconds, cutting = [], []
     for line, log_probs in zip(lines, first, strict=True):
         begun = time.perf_counter()
         seconds.append(_look_again(line, log_probs))
         cutting.append(1000 * (time.perf_counter() - begun))
     fresh_crops = [NOTHING if one is None else one.line.crops[one.known < 0] for one in seconds]
-    again, spent_again = _classify(fresh_crops, model)
+    again, spent_again = _classify(fresh_crops, networks.characters)
     rows = []
     for line, known, second, fresh, took in zip(lines, first, seconds, again, cutting, strict=True):
         crops = len(known) + len(fresh)
@@ -91,7 +95,45 @@ def classify_rows(lines: Sequence[GlyphLine], model: Classifier) -> tuple[list[C
         log_probs = known[second.known]
         log_probs[second.known < 0] = fresh
         rows.append(ClassifiedRow(second.line, log_probs, second.pieces, crops, took))
-    return rows, spent + spent_again
+    if networks.pairs is None:
+        return rows, spent + spent_again
+    begun = time.perf_counter()
+    rows = _with_pairs(lines, rows, networks.pairs)
+    return rows, spent + spent_again + 1000 * (time.perf_counter() - begun)
+
+
+def _with_pairs(
+    lines: Sequence[GlyphLine], rows: Sequence[ClassifiedRow], reader: PairReader
+) -> list[ClassifiedRow]:
+    """The rows, where bodies of two digits have been read as such; ``lines`` are their first looks."""
+    asked: list[tuple[int, NDArray[np.int32]]] = []
+    crops = []
+    for place, (line, row) in enumerate(zip(lines, rows, strict=True)):
+        if line.uncut is None or row.pieces is None or not may_hold_pairs(line.uncut.charset):
+            continue
+        runs = _possible_pairs(row, row.pieces, line.uncut.parts)
+        if len(runs):
+            asked.append((place, runs))
+            crops.append(pair_crops(row.pieces, runs))
+    if not asked:
+        return list(rows)
+    read = reader.read(np.concatenate(crops))
+    mixed, at = list(rows), 0
+    for place, runs in asked:
+        row, stop = rows[place], at + len(runs)
+        log_probs = mix_pairs(row.line.starts, row.line.stops, row.log_probs, runs, read[at:stop])
+        mixed[place] = replace(row, log_probs=log_probs)
+        at = stop
+    return mixed
+
+
+def _possible_pairs(row: ClassifiedRow, pieces: Pieces, parts: Components) -> NDArray[np.int32]:
+    """The runs of pieces, int32 (R, 2), that are not surely single digits and may be two."""
+
+    def doubtful(runs: NDArray[np.int32]) -> NDArray[np.int32]:
+        return runs[doubtful_runs(row.line.starts, row.line.stops, row.log_probs, runs)]
+
+    return doubtful(pair_windows(pieces, doubtful(find_bodies(pieces, parts))))
 
 
 def _look_again(line: GlyphLine, log_probs: LogProbs) -> SecondLook | None:
@@ -106,14 +148,14 @@ def _look_again(line: GlyphLine, log_probs: LogProbs) -> SecondLook | None:
     return look_again(line, np.zeros_like(settled))
 
 
-def _classify(crops: Sequence[NDArray[np.uint8]], model: Classifier) -> tuple[list[LogProbs], float]:
+def _classify(crops: Sequence[NDArray[np.uint8]], classifier: Classifier) -> tuple[list[LogProbs], float]:
     """Log-probabilities of the crops of each row, with one call; and milliseconds."""
     ends = np.cumsum([len(own) for own in crops], dtype=np.intp)
     if not len(ends) or not ends[-1]:  # pages of blank fields
         return [np.zeros((0, CLASS_COUNT), np.float32) for _ in crops], 0.0
     together = np.concatenate(crops)
     start = time.perf_counter()
-    log_probs = np.asarray(model.classify(together))
+    log_probs = np.asarray(classifier.classify(together))
     milliseconds = 1000 * (time.perf_counter() - start)
     problem = check_log_probs(log_probs, len(together))
     if problem:
@@ -121,9 +163,9 @@ def _classify(crops: Sequence[NDArray[np.uint8]], model: Classifier) -> tuple[li
     return np.split(log_probs, ends[:-1]), milliseconds
 
 
-def _classified(pages: Sequence[PageToClassify], model: Classifier) -> list[ClassifiedPage]:
+def _classified(pages: Sequence[PageToClassify], networks: Networks) -> list[ClassifiedPage]:
     lines = [line for page in pages for field in page.segmented.fields for line in field.lines]
-    rows, spent = classify_rows(lines, model)
+    rows, spent = classify_rows(lines, networks)
     each = spent / max(sum(row.crops for row in rows), 1)
     left = iter(rows)
     return [

@@ -6,32 +6,32 @@ from typing import Any
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 
-from model.classifier import Classifier
+from model.networks import Networks
 from pipeline.classifying import classify_pages
 from pipeline.records import ClassifiedPage, PageToClassify
 
 
-class PageModelHandler(ModelHandler[PageToClassify, ClassifiedPage, Classifier]):
+class PageModelHandler(ModelHandler[PageToClassify, ClassifiedPage, Networks]):
     """Classifies pages, several at a time.
 
     The elements carry their own key, so none is lost or mixed up: each page that goes in comes out, with its
     log-probabilities or with the failure that concerns it alone.
     """
 
-    def __init__(self, load_classifier: Callable[[], Classifier], max_batch_size: int = 4) -> None:
-        """Takes a picklable function that loads the model, once per worker process."""
+    def __init__(self, load_networks: Callable[[], Networks], max_batch_size: int = 4) -> None:
+        """Takes a picklable function that loads the networks, once per worker process."""
         super().__init__()
-        self._load_classifier = load_classifier
+        self._load_networks = load_networks
         self._max_batch_size = max_batch_size
 
-    def load_model(self) -> Classifier:
-        """Loads the model."""
-        return self._load_classifier()
+    def load_model(self) -> Networks:
+        """Loads the networks."""
+        return self._load_networks()
 
     def run_inference(
         self,
         batch: Sequence[PageToClassify],
-        model: Classifier,
+        model: Networks,
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[ClassifiedPage]:
         """Classifies the crops of all pages at once; see ``classify_pages``."""

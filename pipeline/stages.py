@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.calibration import Calibration
-from model.classifier import Classifier, classifier_of, load_classifier, model_card, read_model
+from model.classifier import model_card, read_model
 from model.decoding import Constraint, Lattice, Reading
+from model.networks import Networks, load_networks, networks_of
 from pipeline.limits import bounds_of
 from pipeline.options import JobOptions
 from segmentation.isolation import Bounds
@@ -54,7 +55,7 @@ class Stages:
 
     open_document: Callable[[bytes], OpenedDocument]
     segment_page: Callable[[NDArray[np.uint8], FormTemplate], SegmentedPage]
-    load_classifier: Callable[[], Classifier]
+    load_networks: Callable[[], Networks]
     decode: Callable[[Lattice, Constraint], Reading]
     max_bytes: int = 500_000_000  # of a file
 
@@ -79,16 +80,16 @@ def real_stages(options: JobOptions) -> Stages:
             bounds=bounds,
         ),
         segment_page=segment if bounds is None else IsolatedSegmenter(segment, bounds),
-        load_classifier=_loader(options.model_path),
+        load_networks=_loader(options.model_path),
         decode=partial(_decode, calibration=Calibration.of_card(model_card(options.model_path))),
     )
 
 
-def _loader(path: str | None) -> Callable[[], Classifier]:
+def _loader(path: str | None) -> Callable[[], Networks]:
     """The model that ships is installed on every worker; any other travels with the job, as bytes."""
     if path is None:
-        return partial(load_classifier, None, threads=1)
-    return partial(classifier_of, read_model(path), threads=1)
+        return partial(load_networks, None, threads=1)
+    return partial(networks_of, read_model(path), threads=1)
 
 
 def _segment_best(

@@ -68,7 +68,7 @@ class ClassifyPages(beam.PTransform):
 
     def expand(self, pages: PCollection[PageToClassify]) -> PCollection[ClassifiedPage]:
         """See the class."""
-        return pages | "Classify" >> RunInference(PageModelHandler(self.stages.load_classifier))
+        return pages | "Classify" >> RunInference(PageModelHandler(self.stages.load_networks))
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from model.classifier import Classifier, load_classifier
+from model.networks import Networks, load_networks
 from pipeline.classifying import classify_pages
 from pipeline.options import JobOptions
 from pipeline.prediction import crop_of, predict
@@ -32,14 +32,14 @@ class UploadReader:
     ) -> None:
         """Loads the model when it is first needed."""
         self._templates, self._model_path, self._max_pixels = templates, model_path, max_pixels
-        self._model: Classifier | None = None
+        self._model: Networks | None = None
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(AT_ONCE)
 
-    def _classifier(self) -> Classifier:
+    def _networks(self) -> Networks:
         with self._lock:
             if self._model is None:
-                self._model = load_classifier(self._model_path)
+                self._model = load_networks(self._model_path)
             return self._model
 
     @contextmanager
@@ -62,7 +62,7 @@ class UploadReader:
                 crop = crop_of(data, ImageLimits(max_pixels=self._max_pixels))
             except ImageError as error:
                 raise ProblemError(422, "unreadable_picture", str(error), reason=str(error.code)) from None
-            (found,) = predict(self._classifier(), crop[None], charset, alternatives)
+            (found,) = predict(self._networks().characters, crop[None], charset, alternatives)
         others = [{"label": label, "confidence": value} for label, value in found.alternatives]
         return {**asdict(found), "alternatives": others}
 
@@ -131,5 +131,5 @@ class UploadReader:
         page = segment_decoded(decoded, stages.segment_page, options.template)
         if isinstance(page, Failure):
             return page
-        (classified,) = classify_pages([page], self._classifier())
+        (classified,) = classify_pages([page], self._networks())
         return read_classified(classified, options, stages.decode)

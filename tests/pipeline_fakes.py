@@ -9,6 +9,7 @@ import numpy as np
 
 from model.alphabets import CLASS_COUNT
 from model.decoding import CharacterReading, Reading
+from model.networks import Networks
 from pipeline.options import JobOptions
 from pipeline.stages import Stages
 from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
@@ -143,7 +144,11 @@ def fake_decode(lattice, constraint) -> Reading:
     return Reading(text, confidence, characters, (("72", 0.03),))
 
 
-STAGES = Stages(fake_open, fake_segment, FakeClassifier, fake_decode)
+def fake_networks() -> Networks:
+    return Networks(FakeClassifier())
+
+
+STAGES = Stages(fake_open, fake_segment, fake_networks, fake_decode)
 
 
 def write_forms(folder: Path, **files: str) -> None:

@@ -46,7 +46,7 @@ def test_made_up_results_can_be_queried_like_real_ones(tmp_path: Path):
 def test_the_stages_of_a_page_add_up_to_the_page():
     options = JobOptions(inputs=("page",), output="none", template=load_template("hsf"))
     stages = real_stages(options)
-    reader = PageReader(options, stages, stages.load_classifier())
+    reader = PageReader(options, stages, stages.load_networks())
     data = (SAMPLES / "form_0004.png").read_bytes()
     spent = reader.read(data)
     parts = sum(spent[name] for name in ("decode", "register", "clean", "cut", "classify", "read"))

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from model.classifier import load_classifier
 from model.constraints import read_row
+from model.networks import load_networks
 from pipeline.classifying import classify_pages
 from pipeline.options import JobOptions
 from pipeline.reading import page_rows
@@ -37,7 +37,7 @@ def page():
 @pytest.fixture(scope="module")
 def rows(page):
     options = JobOptions(inputs=("a",), output="o", template=TEMPLATE)
-    (classified,) = classify_pages([PageToClassify(PageKey("a", 1), "h", page, {})], load_classifier())
+    (classified,) = classify_pages([PageToClassify(PageKey("a", 1), "h", page, {})], load_networks())
     read = page_rows(classified.page, classified.log_probs, options, read_row)
     return {row["field"]: row for row in read.fields}
 

@@ -13,9 +13,9 @@ from test_constraints import lattice_of as pieces_of
 
 from model.alignment import align
 from model.automata import Lexicon
-from model.classifier import load_classifier
 from model.constraints import read_row
 from model.decoding import DEFAULT_OPTIONS, Constraint, Lattice, Reading, decode
+from model.networks import load_networks
 from model.path_scores import score_lattice
 from model.words import STRANGE_CHARACTER, STRANGE_WORD, decode_words, gap_scores, word_tree
 from pipeline.classifying import classify_pages
@@ -181,7 +181,7 @@ class TestGaps:
 def read_form(form: FormTemplate, gray: np.ndarray) -> dict[str, list[Reading]]:
     """The readings of all rows, by field, with the shipped model."""
     page = PageToClassify(PageKey("a", 1), "h", segment_page(gray, form), {})
-    (classified,) = classify_pages([page], load_classifier())
+    (classified,) = classify_pages([page], load_networks())
     at = 0
     readings: dict[str, list[Reading]] = {}
     for found in classified.page.segmented.fields:

@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 import pytest
-from pipeline_fakes import CANDIDATES, KINDS, TEMPLATE, FakeClassifier, FakePage, fake_segment
+from pipeline_fakes import CANDIDATES, KINDS, TEMPLATE, FakeClassifier, FakePage, fake_networks, fake_segment
 
 from model.alphabets import CLASS_COUNT, NOT_A_CHARACTER
+from model.networks import Networks
 from pipeline.classifying import classify_pages, classify_rows
 from pipeline.handler import PageModelHandler
 from pipeline.reading import check_log_probs
@@ -28,7 +29,7 @@ def pages(*kinds: str) -> list[PageToClassify]:
 
 def test_one_call_for_all_pages_and_each_gets_its_own_part():
     model = FakeClassifier()
-    results = classify_pages(pages("good", "empty", "doubtful", "long"), model)
+    results = classify_pages(pages("good", "empty", "doubtful", "long"), Networks(model))
     assert model.calls == [3 * CROPS]
     for result, kind in zip(results, ("good", "empty", "doubtful", "long"), strict=True):
         assert result.page.key.source == kind
@@ -47,7 +48,7 @@ def test_one_call_for_all_pages_and_each_gets_its_own_part():
     ],
 )
 def test_a_bad_page_costs_only_itself(bad, code, told):
-    results = classify_pages(pages("good", bad, "long"), FakeClassifier())
+    results = classify_pages(pages("good", bad, "long"), Networks(FakeClassifier()))
     assert [result.failure is None for result in results] == [True, False, True]
     failure = results[1].failure
     assert (failure.source, failure.page, failure.stage, failure.code) == (bad, 2, "classify", code)
@@ -57,15 +58,18 @@ def test_a_bad_page_costs_only_itself(bad, code, told):
 
 def test_pages_without_ink_do_not_trouble_the_model():
     model = FakeClassifier()
-    assert [len(result.log_probs) for result in classify_pages(pages("empty", "empty"), model)] == [0, 0]
+    assert [len(result.log_probs) for result in classify_pages(pages("empty", "empty"), Networks(model))] == [
+        0,
+        0,
+    ]
     assert model.calls == []
 
 
 def test_batches_are_pages_and_bytes_are_counted_without_pickling():
-    handler = PageModelHandler(FakeClassifier, max_batch_size=5)
+    handler = PageModelHandler(fake_networks, max_batch_size=5)
     assert handler.batch_elements_kwargs() == {"min_batch_size": 1, "max_batch_size": 5}
     assert handler.get_num_bytes(pages("good", "empty")) == CROPS * 784
-    assert isinstance(handler.load_model(), FakeClassifier)
+    assert isinstance(handler.load_model().characters, FakeClassifier)
     with pytest.raises(ValueError, match="no inference arguments"):
         handler.validate_inference_args({"temperature": 2})
 
@@ -125,7 +129,7 @@ def page_of(*rows: GlyphLine) -> PageToClassify:
 def test_doubtful_bodies_are_cut_and_only_what_is_new_is_classified():
     loose, touching = row_of_rings(60, 160, 260), row_of_rings(60, 160, 198)
     model = WideIsDoubtful()
-    first, second = classify_pages([page_of(loose, touching), page_of(touching)], model)
+    first, second = classify_pages([page_of(loose, touching), page_of(touching)], Networks(model))
     assert model.calls[0] == 3 + 2 + 2
     assert len(model.calls) == 2
     for result in (first, second):
@@ -144,7 +148,7 @@ def test_doubtful_bodies_are_cut_and_only_what_is_new_is_classified():
 
 def test_rows_that_are_settled_cost_one_call():
     model = WideIsDoubtful()
-    (row,), milliseconds = classify_rows([row_of_rings(60, 160)], model)
+    (row,), milliseconds = classify_rows([row_of_rings(60, 160)], Networks(model))
     assert model.calls == [2]
     assert (row.crops, row.pieces, row.line.uncut) == (2, None, None)
     assert milliseconds > 0
@@ -156,6 +160,6 @@ def test_where_a_field_must_hold_more_than_there_are_bodies_all_are_cut():
             return np.where(np.arange(CLASS_COUNT) == 0, -0.001, -20.0) * np.ones((len(crops), 1), np.float32)
 
     for least, cut in ((2, False), (3, True)):
-        (row,), _ = classify_rows([row_of_rings(60, 98, 300, least=least)], SureOfAll())
+        (row,), _ = classify_rows([row_of_rings(60, 98, 300, least=least)], Networks(SureOfAll()))
         assert (row.line.piece_count > 2) is cut
         assert (row.pieces is not None) is cut

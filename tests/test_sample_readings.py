@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from model.classifier import load_classifier
 from model.decoding import decode
+from model.networks import load_networks
 from pipeline.classifying import classify_pages
 from pipeline.options import JobOptions
 from pipeline.reading import page_rows
@@ -20,12 +20,12 @@ FORMS = {"comb": "membership.toml", "strip": "strip.toml"}
 
 
 @pytest.fixture(scope="module")
-def classifier():
-    return load_classifier()
+def networks():
+    return load_networks()
 
 
 @pytest.mark.parametrize("kind", FORMS)
-def test_readings(kind, classifier):
+def test_readings(kind, networks):
     template = load_template(str(SAMPLES / kind / FORMS[kind]))
     options = JobOptions(inputs=("a",), output="o", template=template)
     charsets = {spec.name: spec.charset for spec in template.fields if spec.layout != "mark"}
@@ -33,7 +33,7 @@ def test_readings(kind, classifier):
     for path in sorted(SAMPLES.glob(f"{kind}/form_*.truth.json")):
         truth = json.loads(path.read_text())
         page = segment_page(cv2.imread(str(path.with_name(truth["source"])), cv2.IMREAD_GRAYSCALE), template)
-        (classified,) = classify_pages([PageToClassify(PageKey("a", 1), "h", page, {})], classifier)
+        (classified,) = classify_pages([PageToClassify(PageKey("a", 1), "h", page, {})], networks)
         rows = page_rows(classified.page, classified.log_probs, options, decode)
         texts = {row["field"]: row["text"] for row in rows.fields}
         assert list(texts) == list(truth["fields"])
