@@ -22,6 +22,10 @@ UNCERTAIN = -2
 # Of a character's ink in a candidate, and of a candidate's ink in one character, to be that character:
 WHOLE = 0.93
 PARTLY = 0.85  # what comes this near to a whole character is neither that character nor clearly wrong
+# Where the segmenter offers no whole character, the best it offers counts in training if it has so much of
+# the character's ink, and so much of its ink is the character's:
+LEAST_SHARE = 0.7
+LEAST_PURITY = 0.8
 _IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
 
 
@@ -67,10 +71,26 @@ class ComposedLine:
             The lattice, and int16 (N,) for each candidate the index of the character it is, ``WRONG_CUT`` or
             ``UNCERTAIN``.
         """
+        line, owned = self._cut()
+        return line, owned.verdict()
+
+    def lessons(self) -> tuple[GlyphLine, NDArray[np.int16]]:
+        """Runs the segmenter and says what a classifier is to learn of its candidates.
+
+        As ``candidates``, but where none is the whole of a character, as in writing that touches, the best
+        one counts as that character: on a page it is the only right choice there is.
+
+        Returns:
+            As ``candidates``.
+        """
+        line, owned = self._cut()
+        return line, owned.lessons()
+
+    def _cut(self) -> tuple[GlyphLine, "_Owned"]:
         pieces = cut_pieces(find_components(self.ink), self.area.height)
         line = make_candidates(pieces, self.area, _IDENTITY)
         if not len(line.starts):
-            return line, np.zeros(0, np.int16)
+            return line, _Owned(np.zeros(0, np.intp), np.zeros(0), np.zeros(0))
         characters = int(self.owner.max()) + 1
         inked = pieces.labels > 0
         flat = (pieces.labels[inked].astype(np.intp) - 1) * characters + self.owner[inked]
@@ -84,9 +104,39 @@ class ComposedLine:
         # A removed rule took some of the character's ink with it; that is not the candidate's fault.
         present = np.bincount(self.owner[self.ink], minlength=characters)
         share = of_best / np.maximum(np.where(present > 0.6 * total, present, total)[best], 1)
-        whole = np.minimum(purity, share)
-        verdict = np.where(whole >= WHOLE, best - 1, np.where(whole >= PARTLY, UNCERTAIN, WRONG_CUT))
-        return line, verdict.astype(np.int16)
+        return line, _Owned(best - 1, purity, share)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """Whose ink the candidates have.
+
+    Attributes:
+        character: int (N,), the index of the one that most of it is of.
+        purity: float (N,) in [0, 1], the part of the candidate's ink that is of it.
+        share: float (N,) in [0, 1], the part of that character's ink that is in the candidate.
+    """
+
+    character: NDArray[np.intp]
+    purity: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+    def verdict(self) -> NDArray[np.int16]:
+        """See ``ComposedLine.candidates``."""
+        whole = np.minimum(self.purity, self.share)
+        verdict = np.where(whole >= WHOLE, self.character, np.where(whole >= PARTLY, UNCERTAIN, WRONG_CUT))
+        return verdict.astype(np.int16)
+
+    def lessons(self) -> NDArray[np.int16]:
+        """See ``ComposedLine.lessons``; what comes near to the best of a character is uncertain then."""
+        verdict = self.verdict()
+        whole = np.minimum(self.purity, self.share)
+        near = (self.share >= LEAST_SHARE) & (self.purity >= LEAST_PURITY)
+        for character in np.setdiff1d(self.character[near], verdict):
+            rows = np.flatnonzero(near & (self.character == character))
+            verdict[rows] = UNCERTAIN
+            verdict[rows[whole[rows].argmax()]] = character
+        return verdict
 
 
 def compose_line(
