@@ -2,11 +2,13 @@
 
 python -m benchmarks.runtimes
 python -m benchmarks.runtimes --page PAGE.png --template hsf
+python -m benchmarks.runtimes --layers
 
 The crops are the candidates of a page. All runtimes take turns on the same crops, one thread each. The
 reference is the plain network of four convolutions (32, 32, 64, 64 channels, 3x3, two poolings, 0.2 million
 weights) that reading characters usually begins with, with random weights: how fast it is does not depend on
-them. Needs the extra `train`.
+them. With ``--layers`` it is what each layer of the shipped network costs, and what the size of a batch does.
+Needs the extra `train`.
 """
 
 import os
@@ -16,9 +18,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
 import contextlib
+import functools
 import io
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,40 +61,41 @@ def reference_network() -> Any:
     )
 
 
-def converted(network: Any, kind: str, crops: NDArray[np.uint8]) -> bytes:
-    """A network as a LiteRT model for batches of ``BATCH`` crops, float in and out.
+def converted(network: Any, kind: str, crops: NDArray[np.uint8], size: int = BATCH) -> bytes:
+    """A network as a LiteRT model, float in and out.
 
     Args:
         network: a keras.Model of crops to logits.
         kind: ``float``, ``dynamic`` (8-bit weights) or ``int8`` (8-bit weights and activations).
         crops: uint8 (N, 28, 28), what ranges of activations are taken from.
+        size: crops in a batch.
     """
     import keras
     import tensorflow as tf
 
-    batch = keras.Input(batch_shape=(BATCH, *CROP_SHAPE, 1), dtype="float32")
+    batch = keras.Input(batch_shape=(size, *CROP_SHAPE, 1), dtype="float32")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(batch, network(batch)))
     if kind != "float":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "int8":
-        sample = batches(crops)[:8]
+        sample = batches(crops, size)[:8]
         converter.representative_dataset = lambda: ([one] for one in sample)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     with contextlib.redirect_stdout(io.StringIO()):
         return bytes(converter.convert())
 
 
-def litert(network: Any, kind: str, crops: NDArray[np.uint8]) -> Classify:
+def litert(network: Any, kind: str, crops: NDArray[np.uint8], size: int = BATCH) -> Classify:
     """A network in LiteRT on one thread; for the arguments see ``converted``."""
     from ai_edge_litert.interpreter import Interpreter
 
-    content = converted(network, kind, crops)
+    content = converted(network, kind, crops, size)
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     entry, exit_ = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 
     def classify(crops: NDArray[np.uint8]) -> None:
-        for one in batches(crops):
+        for one in batches(crops, size):
             interpreter.set_tensor(entry, one)
             interpreter.invoke()
             interpreter.get_tensor(exit_)
@@ -98,10 +103,10 @@ def litert(network: Any, kind: str, crops: NDArray[np.uint8]) -> Classify:
     return classify
 
 
-def batches(crops: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    """Whole batches as the networks take them, float32 (BATCH, 28, 28, 1) in [0, 1]."""
+def batches(crops: NDArray[np.uint8], size: int = BATCH) -> list[NDArray[np.float32]]:
+    """Whole batches as the networks take them, float32 (size, 28, 28, 1) in [0, 1]."""
     floats = crops[..., None].astype(np.float32) / np.float32(255)
-    return [floats[start : start + BATCH] for start in range(0, len(floats) - BATCH + 1, BATCH)]
+    return [floats[start : start + size] for start in range(0, len(floats) - size + 1, size)]
 
 
 def runtimes(crops: NDArray[np.uint8]) -> dict[str, Classify]:
@@ -129,6 +134,56 @@ def runtimes(crops: NDArray[np.uint8]) -> dict[str, Classify]:
     }
 
 
+def cut_off(network: Any) -> dict[str, Any]:
+    """The network up to each convolution and no further, by what that convolution is."""
+    from keras import Model, layers
+
+    parts = {}
+    convolutions = [layer for layer in network.layers if isinstance(layer, layers.Conv2D)]
+    relus = [layer for layer in network.layers if isinstance(layer, layers.ReLU)]
+    for number, (convolution, relu) in enumerate(zip(convolutions, relus, strict=False), 1):
+        size, side = convolution.kernel_size[0], relu.output.shape[1]
+        name = f"{number}: {size}x{size}, {convolution.filters} channels at {side}x{side}"
+        parts[name] = Model(network.inputs, layers.GlobalAveragePooling2D()(relu.output))
+    return parts
+
+
+def processor_time(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """As ``in_rounds``, but the seconds that the processor worked: what others do on it counts less."""
+    taken: dict[str, list[float]] = {name: [] for name in functions}
+    for number in range(rounds + 1):
+        for name, function in functions.items():
+            begun = time.process_time()
+            function()
+            if number:
+                taken[name].append(time.process_time() - begun)
+    return taken
+
+
+def report_layers(crops: NDArray[np.uint8], rounds: int) -> None:
+    """Prints what the shipped network costs up to each layer, and in batches of other sizes."""
+    shipped = restore_network()
+    parts = cut_off(shipped) | {"all of it": shipped}
+    kinds = {"8-bit weights": "dynamic", "8-bit throughout": "int8"}
+    runs = {
+        f"{name}, {title}": litert(part, kind, crops)
+        for name, part in parts.items()
+        for title, kind in kinds.items()
+    }
+    sizes = (1, 4, 8, 16, 32, 64, 128)
+    runs |= {f"{size} at once": litert(shipped, "dynamic", crops, size) for size in sizes}
+    taken = processor_time({name: functools.partial(run, crops) for name, run in runs.items()}, rounds)
+
+    def cost(name: str) -> str:
+        return Spread.of([1e6 * t / len(crops) for t in taken[name]]).text("", 1)
+
+    print("Processor time.\n")
+    rows = [[name, *(cost(f"{name}, {title}") for title in kinds)] for name in parts]
+    print(table(["up to layer", *(f"microseconds a crop, {title}" for title in kinds)], rows), end="\n\n")
+    rows = [[str(size), cost(f"{size} at once")] for size in sizes]
+    print(table(["crops in a batch", "microseconds a crop"], rows))
+
+
 def page_crops(path: Path, template: str, count: int) -> NDArray[np.uint8]:
     """The candidates of a page, uint8 (count, 28, 28), over again if they are fewer."""
     options = JobOptions(inputs=("page",), output="none", template=load_template(template))
@@ -144,15 +199,18 @@ def main() -> int:
     )
     parser.add_argument("--template", default="hsf", help="its form (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=9, help="(default: %(default)s)")
+    parser.add_argument("--layers", action="store_true", help="what each layer costs instead")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     crops = page_crops(args.page, args.template, 8 * BATCH)
     print(
         f"{machine()}. {len(crops):,} crops, median (least-greatest) of {args.rounds} rounds.\n", flush=True
     )
-    taken = in_rounds(
-        {name: lambda run=run: run(crops) for name, run in runtimes(crops).items()}, args.rounds
-    )
+    if args.layers:
+        report_layers(crops, args.rounds)
+        return 0
+    runs = {name: functools.partial(run, crops) for name, run in runtimes(crops).items()}
+    taken = in_rounds(runs, args.rounds)
     rows = [
         [
             name,

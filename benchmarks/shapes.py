@@ -1,13 +1,13 @@
 """Accuracy and speed of networks of other shapes than the shipped one's.
 
 python -m benchmarks.shapes --data DATA --work FOLDER --harvested runs/harvest.npz
-python -m benchmarks.shapes --data DATA --work FOLDER --only "3 residual" shipped
+python -m benchmarks.shapes --data DATA --work FOLDER --only "widths x 1/2" "separable"
 
 All shapes are trained on the same few epochs of the recipe, made once and kept in the work folder, with the
-shipped model as teacher; then all are served in turn in one process on one thread, as exported (8-bit
-weights) and with 8-bit activations too. A shape that was trained before is not trained again. Short training
-ranks shapes, it does not say how good one gets. The accuracy is that of held-out characters, the kind known:
-who chooses a shape by it has looked at them. Needs the extra `train`.
+shipped model as teacher; a shape that was trained before is not trained again. Then all are served in turn in
+one process on one thread, as exported (8-bit weights) and with 8-bit activations too; what counts is
+processor time. Short training ranks shapes, it does not say how good one gets. The accuracy is that of
+held-out characters, the kind known: who chooses a shape by it has looked at them. Needs the extra `train`.
 """
 
 import os
@@ -27,8 +27,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.runtimes import converted
-from benchmarks.timing import Spread, in_rounds, machine, ratio, table
+from benchmarks.runtimes import converted, processor_time
+from benchmarks.timing import Spread, machine, ratio, table
 from jobs import recipe, scoring
 from model.alphabets import CLASS_COUNT
 from model.classifier import LiteRtClassifier, load_classifier
@@ -157,7 +157,7 @@ def train_shape(name: str, shape: NetworkShape, folder: Path, epochs: int, seed:
 
 def read_trained(folder: Path, sets: Mapping[str, LabelledCrops]) -> Trained:
     """A trained shape with its accuracy; that is measured once and kept beside it."""
-    served = [load_classifier(folder / f"{kind}.tflite") for kind in ("dynamic", "whole")]
+    dynamic, whole = (load_classifier(folder / f"{kind}.tflite") for kind in ("dynamic", "whole"))
     kept = folder / "scores.json"
     if not kept.is_file():
         measured = [
@@ -165,11 +165,12 @@ def read_trained(folder: Path, sets: Mapping[str, LabelledCrops]) -> Trained:
                 key: row["accuracy"]
                 for key, row in scoring.score_sets(scoring.classify_sets(classifier, sets), sets).items()
             }
-            for classifier in served
+            for classifier in (dynamic, whole)
         ]
         kept.write_text(json.dumps(measured, indent=1), "utf-8")
     size = (folder / "dynamic.tflite").stat().st_size
-    return Trained(*served, size, *json.loads(kept.read_text("utf-8")))
+    scores, whole_scores = json.loads(kept.read_text("utf-8"))
+    return Trained(dynamic, whole, size, scores, whole_scores)
 
 
 COLUMNS = {
@@ -273,10 +274,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     crops = read_epoch(args.work, 0)[0][:CROPS]
     served = {name: one.dynamic for name, one in trained.items()}
     served |= {_whole(name): one.whole for name, one in trained.items()}
-    taken = in_rounds(
+    taken = processor_time(
         {name: functools.partial(one.classify, crops) for name, one in served.items()}, args.rounds
     )
-    about = f"{machine()}. {CROPS:,} crops, median (least-greatest) of {args.rounds} rounds."
+    about = f"{machine()}. {CROPS:,} crops, median (least-greatest) of {args.rounds} rounds, processor time."
     text = f"{about}\n\n{report(trained, taken)}\n"
     print(text)
     if args.markdown:

@@ -2,8 +2,11 @@
 labelled.
 
 What the segmenter really hands to the classifier, right cuts and wrong ones, is what the classifier must
-know. ``python -m jobs.harvest --data FOLDER --out harvest.npz`` makes the pool that the recipe mixes into
-each epoch.
+know. Where touching digits leave no right cut, the best one counts as right; of letters it does not, since a
+large part of a letter often is another letter.
+
+``python -m jobs.harvest --data FOLDER --out harvest.npz`` makes the pool that the recipe mixes into each
+epoch.
 """
 
 import argparse
@@ -21,6 +24,7 @@ from segmentation.composition import WRONG_CUT
 
 Ink = NDArray[np.uint8]
 
+DIGITS = 10  # classes below this are digits; a row has one kind of character
 MAX_WRONG = 30  # wrong cuts kept of one line, so that long lines do not crowd out others
 
 
@@ -30,7 +34,7 @@ def harvest(composer: LineComposer, lines: int, rng: np.random.Generator) -> tup
     labels: list[NDArray[np.int16]] = []
     for count in range(1, lines + 1):
         row, classes = composer.compose(rng)
-        lattice, verdict = row.candidates()
+        lattice, verdict = row.lessons() if max(classes) < DIGITS else row.candidates()
         right = np.flatnonzero(verdict >= 0)
         wrong = np.flatnonzero(verdict == WRONG_CUT)
         wrong = rng.permutation(wrong)[:MAX_WRONG]

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from segmentation.rule_traces import (
+    BLOCK,
     DROPOUT,
     MARGIN,
     Bits,
@@ -31,7 +33,7 @@ LONG_RUN = 81  # columns of ink along a rule that are a rule themselves
 
 _NONE, _ALL = np.uint64(0), np.uint64((1 << 64) - 1)
 _ABOVE, _BELOW = np.uint64((1 << MARGIN) - 1), _ALL << np.uint64(MARGIN + 1)
-_HALF_WINDOW = 16  # pixels on each side of a rule's middle among which anything is erased or joined
+WINDOW = 32  # rows at most among which one rule is erased: it is some ten wide, and leans by a few
 
 
 def erase_rules(
@@ -59,46 +61,49 @@ def erase_rules(
     erased &= np.where(below, _ABOVE, _ALL)
     near = _by_column(traced, _around_middle(np.ceil(halves + DROPOUT)))
     joined = np.where(crossing, closed & near, _NONE)
-    _apply(traced, rules, targets, ~erased, joined, np.ceil(halves + SLACK).astype(int).tolist())
+    _apply(traced, rules, targets, erased, joined, np.ceil(halves + SLACK).astype(int))
 
 
 def _apply(
     traced: TracedRules,
     rules: Sequence[ExpectedRule],
     targets: Sequence[Mask],
-    kept: Bits,
+    erased: Bits,
     joined: Bits,
-    reaches: Sequence[int],
+    reaches: Integers,
 ) -> None:
-    """Leaves in the targets what is ``kept`` and adds what is ``joined``, both uint64 (N,).
+    """Erases from the targets what is ``erased`` and adds what is ``joined``, both uint64 (N,).
 
-    ``reaches`` says of each traced rule how many pixels to each side of its middle may not be kept.
+    ``reaches`` says of each traced rule, int (R,), how many pixels to each side of its middle may be erased.
     """
-    keep = _window(kept)
+    parts = np.stack([traced.begins, traced.ends], axis=1).ravel()
+    least, most = (step.reduceat(traced.lifts, parts)[::2].astype(int) for step in (np.minimum, np.maximum))
+    lows = MARGIN + least - reaches
+    highs = np.minimum(MARGIN + most + reaches + 1, lows + WINDOW)
+    erased = (erased << traced.lifts) >> _by_column(traced, lows.astype(np.uint64))
+    keep = _pixels(~erased.astype("<u4"))  # the higher bits go
     lying_keep = turned(keep)
-    firsts = [stretch.first for stretch in traced.stretches]
-    joining = np.logical_or.reduceat(joined != 0, firsts).tolist()  # hardly any
-    places, shifts = traced.which.tolist(), traced.shifts.tolist()
-    for stretch, some in zip(traced.stretches, joining, strict=True):
-        rule, target = rules[places[stretch.rule]], targets[places[stretch.rule]]
-        reach = _HALF_WINDOW - 1 if some else reaches[stretch.rule]
-        row, height = stretch.row - _HALF_WINDOW, rule.size[0]
-        top, bottom = max(0, stretch.row - reach), min(height, stretch.row + reach + 1)
-        if top >= bottom:
-            continue
-        columns, rows = slice(stretch.first, stretch.stop), slice(top - row, bottom - row)
-        along = slice(stretch.first + shifts[stretch.rule], stretch.stop + shifts[stretch.rule])
-        place = target[along, top:bottom] if rule.upright else target[top:bottom, along]
-        place &= keep[columns, rows] if rule.upright else lying_keep[rows, columns]
+    joining = np.logical_or.reduceat(joined != 0, parts)[::2].tolist()  # hardly any
+    places = _rows(traced.which, traced.begins, traced.ends, traced.firsts, traced.tops, lows, highs)
+    for (which, begin, end, first, top, low, high), some in zip(places, joining, strict=True):
+        rule, height = rules[which], rules[which].size[0]
+        target = targets[which].T if rule.upright else targets[which]
+        columns = slice(first, first + end - begin)
+        inner, outer = max(low, -top), min(high, height - top)
+        if inner < outer:
+            bits = slice(inner - low, outer - low)
+            place = target[top + inner : top + outer, columns]
+            place &= keep[begin:end, bits].T if rule.upright else lying_keep[bits, begin:end]
         if some:
-            join = _window(joined[columns])[:, rows]
-            place |= join if rule.upright else join.T
+            inner, outer = max(0, -top), min(BLOCK, height - top)
+            band = joined[begin:end] << traced.lifts[begin:end]
+            target[top + inner : top + outer, columns] |= _pixels(band)[:, inner:outer].T
 
 
-def _window(bits: Bits) -> Mask:
-    """The bits around the middle as pixels, bool (N, 2 * _HALF_WINDOW)."""
-    middle = (bits >> np.uint64(MARGIN - _HALF_WINDOW)).astype("<u4")  # the higher bits go
-    return np.unpackbits(middle.view(np.uint8), bitorder="little").reshape(len(bits), -1).view(np.bool_)
+def _pixels(bits: NDArray[np.unsignedinteger]) -> Mask:
+    """Numbers of 32 or 64 bits as so many pixels each, bool (N, 32 or 64), the lowest bit first."""
+    pixels = np.unpackbits(bits.view(np.uint8), bitorder="little")
+    return pixels.reshape(len(bits), -1).view(np.bool_)
 
 
 def _around_middle(reaches: Floats) -> Bits:

@@ -14,6 +14,7 @@ from segmentation.illumination import otsu_level
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
+Bits = NDArray[np.uint64]
 
 WORK_DPI = 150.0
 INTERPOLATED = (0.45, 0.55)  # working pixels per page pixel at which interpolation is as good as a mean
@@ -24,9 +25,6 @@ MAX_SKEW = 8.0  # degrees
 MAX_RULES = 1500  # of one direction, the longest; noise has more
 MAX_RULED = 0.1  # share of a page that rules may cover; what is more has black margins, or is all black
 SOLID = 15  # pixels at WORK_DPI: what is as thick as that both ways is a black margin
-_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
-FIRST_BIT = np.argmax(_BITS, axis=1)  # of a byte of eight pixels, from the left: the first of ink
-LAST_BIT = 7 - np.argmax(_BITS[:, ::-1], axis=1)  # and the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +93,19 @@ def find_rules(gray: NDArray[np.uint8], factor: float, shortest: float = MIN_RUL
     method = cv2.INTER_LINEAR if halves and not blocks else cv2.INTER_AREA
     small = cv2.resize(gray, size, interpolation=method)
     _, ink = cv2.threshold(small, otsu_level(small), 255, cv2.THRESH_BINARY_INV)
-    return _rules_of(ink, shortest, horizontal=True), _rules_of(ink, shortest, horizontal=False)
+    packed = _packed(ink)
+    across, down = (_rules_of(ink, packed, shortest, horizontal) for horizontal in (True, False))
+    return across, down
 
 
-def _rules_of(ink: NDArray[np.uint8], shortest: float, *, horizontal: bool) -> Rules:
-    """Connected runs of at least ``shortest`` pixels, thin and straight, with a line fitted through each."""
-    level, first, last = _find_runs(ink, horizontal)
+def _rules_of(ink: NDArray[np.uint8], packed: Bits, shortest: float, horizontal: bool) -> Rules:
+    """Connected runs of at least ``shortest`` pixels, thin and straight, with a line fitted through each.
+
+    ``packed`` is the same ink in bits; see ``_packed``.
+    """
+    level, first, last = _find_runs(packed, horizontal)
     if (last - first).sum() > MAX_RULED * ink.size:
-        level, first, last = _find_runs(_without_solids(ink), horizontal)
+        level, first, last = _find_runs(_packed(_without_solids(ink)), horizontal)
     owner = _connect_runs(level, first, last)
     count = int(owner.max(initial=-1)) + 1
     pixels = (last - first).astype(np.float64)
@@ -133,34 +136,66 @@ def _rules_of(ink: NDArray[np.uint8], shortest: float, *, horizontal: bool) -> R
     return Rules(ends, horizontal)
 
 
-def _find_runs(ink: NDArray[np.uint8], horizontal: bool) -> tuple[Integers, Integers, Integers]:
-    """Runs of at least ``MIN_RUN`` pixels of ink; two with a single pixel of paper between them may be one.
+def _packed(ink: NDArray[np.uint8]) -> Bits:
+    """Pixels, uint8 (H, W), not zero = ink, as bits, uint64 (H, ceil(W / 64)), the highest bit first."""
+    rows = np.packbits(ink, axis=1)
+    whole = np.zeros((rows.shape[0], -(-rows.shape[1] // 8) * 8), np.uint8)
+    whole[:, : rows.shape[1]] = rows
+    return whole.view(">u8").astype(np.uint64)
 
-    Hardly a pixel begins such a run. So the pixels that do are packed in eights, and only where a byte is not
-    zero is anything looked at.
+
+def _find_runs(packed: Bits, horizontal: bool) -> tuple[Integers, Integers, Integers]:
+    """Runs of at least ``MIN_RUN`` pixels of ink.
 
     Args:
-        ink: uint8 (H, W), not zero = ink.
+        packed: the ink as ``_packed`` returns it.
         horizontal: whether runs lie along the rows, or else along the columns.
 
     Returns:
         Place across, first and past-last place along, int (N,) each, in order of places across, then along.
     """
-    before, after = MIN_RUN // 2, MIN_RUN - MIN_RUN // 2
+    full, count = packed, 1  # where the next so many pixels are all ink
+    while count < MIN_RUN:
+        step = min(count, MIN_RUN - count)
+        full, count = full & _ahead(full, step, horizontal), count + step
+    firsts = _places(full & ~_ahead(full, -1, horizontal))
+    lasts = _places(full & ~_ahead(full, 1, horizontal))
     if horizontal:
-        inner = cv2.erode(ink, np.ones((1, MIN_RUN), np.uint8))
+        (level, first), (_, last) = firsts, lasts
     else:
-        inner = cv2.transpose(cv2.erode(ink, np.ones((MIN_RUN, 1), np.uint8)))
-    # With paper before and after each row, so that no run goes on into the next.
-    packed = cv2.copyMakeBorder(np.packbits(inner, axis=1), 0, 0, 1, 1, cv2.BORDER_CONSTANT)
-    stride, packed = packed.shape[1], packed.ravel()
-    inked = packed != 0
-    changes = np.flatnonzero(inked[1:] != inked[:-1])
-    firsts, lasts = changes[::2] + 1, changes[1::2]
-    level, place = np.divmod(firsts, stride)
-    first = 8 * (place - 1) + FIRST_BIT[packed[firsts]] - before
-    last = 8 * (lasts % stride - 1) + LAST_BIT[packed[lasts]] + after
-    return level, np.maximum(first, 0), np.minimum(last, inner.shape[1])
+        # They come row by row: only in the order of columns do they belong together.
+        (first, level), (last, other) = firsts, lasts
+        order = np.argsort(level, kind="stable")
+        level, first, last = level[order], first[order], last[np.argsort(other, kind="stable")]
+    return level, first, last + MIN_RUN
+
+
+def _ahead(packed: Bits, steps: int, horizontal: bool) -> Bits:
+    """At each pixel the one so many steps, less than 64, farther right, or farther down; nothing beyond."""
+    if not horizontal:
+        moved = np.zeros_like(packed)
+        if steps > 0:
+            moved[:-steps] = packed[steps:]
+        else:
+            moved[-steps:] = packed[:steps]
+        return moved
+    aside, rest = np.uint64(abs(steps)), np.uint64(64 - abs(steps))
+    if steps > 0:
+        moved = packed << aside
+        moved[:, :-1] |= packed[:, 1:] >> rest
+    else:
+        moved = packed >> aside
+        moved[:, 1:] |= packed[:, :-1] << rest
+    return moved
+
+
+def _places(packed: Bits) -> tuple[Integers, Integers]:
+    """Rows and columns of the few pixels that are ink, in reading order."""
+    flat = packed.ravel()
+    some = np.flatnonzero(flat)
+    bits = np.flatnonzero(np.unpackbits(flat[some].astype(">u8").view(np.uint8)))
+    row, word = np.divmod(some[bits >> 6], packed.shape[1])
+    return row, 64 * word + (bits & 63)
 
 
 def _without_solids(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -2,10 +2,10 @@
 
 Alone, each rule is a hundred small operations on arrays, and a page has more than a hundred rules. So the
 surroundings of all are laid out in one wide band, and each operation is done once. What lies across a rule at
-one of its columns, ``2 * MARGIN + 1`` pixels, is kept as the bits of one number.
+one of its columns is kept as the bits of one number, so that a rule is straightened by shifting bits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,22 +14,21 @@ from numpy.typing import NDArray
 
 SEARCH = 14  # pixels a rule may lie off its expected place
 STRAY = 0.02  # share of its ink that a rule loses for each pixel off its place, when it is chosen
-BLOCK = 64  # pixels of rule traced at a time: as many as a number has bits
+BLOCK = 64  # pixels of rule traced at a time, and pixels across it that are kept: bits of a number
 NOMINAL_WIDTH = 5.0  # pixels of a printed rule at 300 dpi, where none can be measured
 MIN_COVERAGE = 0.4
 REACH = 12  # pixels looked at on each side of a rule to tell print from strokes
 DROPOUT = 6  # pixels of a gap inside a stroke where it crosses a rule
 MARGIN = REACH + DROPOUT + 1  # pixels on each side of a rule that are looked at
 PARTING = DROPOUT + 2  # empty columns between the rules of a band, so that nothing grows from one to another
-
-_BYTES = 5  # that hold what lies across a rule
-assert 8 * (_BYTES - 1) < 2 * MARGIN + 1 <= 8 * _BYTES
+_ORIGIN = SEARCH + MARGIN  # bit of a column that stands for the row at which its rule is expected
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 Bits = NDArray[np.uint64]
 
+_ACROSS = np.uint64((1 << (2 * MARGIN + 1)) - 1)
 # How many of the highest, or of the lowest, of twelve bits are set without a gap.
 _OF_TWELVE = np.unpackbits(np.arange(1 << REACH, dtype=">u2")[:, None].view(np.uint8), axis=1)[:, -REACH:]
 _FROM_TOP = np.cumprod(_OF_TWELVE, axis=1).sum(axis=1).astype(np.uint8)
@@ -71,25 +70,16 @@ def turned(ink: Mask) -> Mask:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Columns of the band, ``first`` to before ``stop``, on which a rule keeps to one row of its ink."""
-
-    rule: int
-    first: int
-    stop: int
-    row: int
-
-
-@dataclass(frozen=True, slots=True)
 class TracedRules:
     """The rules that were found, R of them.
 
     Attributes:
         which: int (R,) the place of each in the sequence that was asked for.
         begins, ends: int (R,) its columns in the band.
-        shifts: int (R,) what to add to a column of the band to have the column of its ink.
-        rule_of: int (N,) the number of the rule at each column, R between two of them.
-        stretches: in order of columns.
+        firsts: int (R,) the column of its ink at its first column of the band.
+        tops: int (R,) the row of its ink that bit 0 of a column stood for before it was straightened.
+        rule_of: int (N,) the number of the rule at each column, R where there is none.
+        lifts: uint64 (N,) by how many bits each column was shifted down to straighten the rule.
         band: uint64 (N,) the ink across each column: bit ``MARGIN`` is the middle of the rule, the bits above
             it are the pixels below, as many as there are.
         levels, widths: float64 (R,) the row of each rule's middle, its width in pixels.
@@ -99,9 +89,10 @@ class TracedRules:
     which: Integers
     begins: Integers
     ends: Integers
-    shifts: Integers
+    firsts: Integers
+    tops: Integers
     rule_of: Integers
-    stretches: list[Stretch]
+    lifts: Bits
     band: Bits
     levels: Floats
     widths: Floats
@@ -115,7 +106,7 @@ def trace_rules(
 
     Args:
         rules: where they should be.
-        search: rows that a rule may lie off.
+        search: rows that a rule may lie off, at most ``SEARCH``.
         coverage: inked share of three rows together, 0..1, at least, if a rule is there.
 
     Returns:
@@ -124,120 +115,135 @@ def trace_rules(
     blocks = _lay_blocks(rules, search)
     if blocks is None:
         return None
-    middles, present = _follow_blocks(blocks, coverage)
+    middles, present = _follow_blocks(blocks, search, coverage)
     if not present.any():
         return None
-    columns = blocks.columns[present]
-    lengths = columns[:, 1] - columns[:, 0]
-    begins = np.cumsum(lengths + PARTING) - lengths - PARTING
-    ends = begins + lengths
-    runs = np.stack([lengths, np.full_like(lengths, PARTING)], axis=1).ravel()[:-1]
-    numbers = np.arange(len(begins))
-    rule_of = np.repeat(np.stack([numbers, np.full_like(numbers, len(begins))], axis=1).ravel()[:-1], runs)
+    begins, ends = blocks.begins[present], blocks.ends[present]
     # On from the outermost blocks' middles a rule goes level.
     kept = present[blocks.rule_of]
-    centers = begins[(np.cumsum(present) - 1)[blocks.rule_of[kept]]] + blocks.centers[kept]
-    places = np.concatenate([begins, centers, ends - 1])
+    places = np.concatenate([begins, blocks.centers[kept], ends - 1])
     outermost = middles[blocks.first[present]], middles[kept], middles[blocks.last[present]]
     order = np.argsort(places, kind="stable")
-    middle = np.interp(np.arange(len(rule_of)), places[order], np.concatenate(outermost)[order])
-    which, shifts = blocks.which[present], columns[:, 0] - begins
-    stretches = list(_level_stretches(middle, rule_of, len(begins)))
-    band = _lay_band([rules[i] for i in which.tolist()], shifts.tolist(), stretches, len(rule_of))
+    middle = np.interp(np.arange(len(blocks.band)), places[order], np.concatenate(outermost)[order])
+    rule_of = np.full(len(blocks.band), len(begins))
+    for number, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
+        rule_of[begin:end] = number
+    # Bit 0 stands for row 0 of the middles, which count from the top of the band.
+    lifts = np.clip(np.rint(middle) - MARGIN, 0, BLOCK - 1).astype(np.uint64)
+    band = (blocks.band >> lifts) & _ACROSS
+    band[rule_of == len(begins)] = 0
     inked = (band & np.uint64(0b111 << (MARGIN - 1))) != 0
-    parts = np.stack([begins, ends], axis=1).ravel()[:-1]
-    seen = np.add.reduceat(inked, parts, dtype=np.intp)[::2] / lengths
-    levels = _medians(middles, blocks.rule_of)[present]
-    widths = _widths(band, rule_of, len(begins))
-    return TracedRules(which, begins, ends, shifts, rule_of, stretches, band, levels, widths, seen)
+    parts = np.stack([begins, ends], axis=1).ravel()
+    seen = np.add.reduceat(inked, parts, dtype=np.intp)[::2] / (ends - begins)
+    tops = blocks.tops[present]
+    return TracedRules(
+        blocks.which[present],
+        begins,
+        ends,
+        blocks.firsts[present],
+        tops,
+        rule_of,
+        lifts,
+        band,
+        tops + _medians(middles, blocks.rule_of)[present],
+        _widths(band, rule_of, len(begins)),
+        seen,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Blocks:
-    """The surroundings of V rules, in blocks of columns, B of all rules together.
+    """The surroundings of V rules, laid out in a band of N columns, in B blocks of ``BLOCK`` columns.
 
     Attributes:
         which: int (V,) place of each rule in the sequence that was asked for.
-        columns: int (V, 2) the columns of its ink from which to which it is followed.
-        tops: int (V,) row of its ink at which its search begins; may be negative.
-        levels: float64 (V,) row at which it is expected.
+        begins, ends: int (V,) its columns in the band.
+        firsts: int (V,) the column of its ink from which on it is followed.
+        tops: int (V,) the row of its ink that is bit 0 of a column; may be negative.
+        off: float64 (V,) how far below the middle of its first row the level is at which it is expected.
         first, last: int (V,) its first and its last block.
         rule_of: int (B,) the rule of each block, 0..V-1.
-        sizes: int (B,) columns in each block.
-        centers: float64 (B,) its middle, from the beginning of its rule.
-        counts: int (2 * search + 1, B) pixels of ink in each row.
+        sizes: int (B,) columns of the rule in each block.
+        centers: float64 (B,) the middle of these columns, in columns of the band.
+        counts: int (2 * search + 1, B) pixels of ink in each row around the one where the rule is expected.
+        band: uint64 (N,) the ink across each column.
     """
 
     which: Integers
-    columns: Integers
+    begins: Integers
+    ends: Integers
+    firsts: Integers
     tops: Integers
-    levels: Floats
+    off: Floats
     first: Integers
     last: Integers
     rule_of: Integers
     sizes: Integers
     centers: Floats
     counts: Integers
+    band: Bits
 
 
 def _lay_blocks(rules: Sequence[ExpectedRule], search: int) -> _Blocks | None:
     """None if no rule lies far enough within its ink to be followed."""
-    which, columns, tops, parts = [], [], [], []
+    which, columns, tops, off, parts = [], [], [], [], []
     for place, rule in enumerate(rules):
         height, width = rule.size
         first, last = max(0, round(rule.start) - 3), min(width, round(rule.stop) + 4)
-        row = round(rule.level) - search
-        top, bottom = max(0, row), min(height, row + 2 * search + 1)
-        if last - first < 8 or bottom - top < 3:
+        middle = round(rule.level)
+        if last - first < 8 or min(height, middle + search + 1) - max(0, middle - search) < 3:
             continue
+        row = middle - _ORIGIN
         which.append(place)
         columns.append((first, last))
         tops.append(row)
-        parts.append((rule, top, bottom))
+        off.append(rule.level - row)
+        top, bottom = max(0, row), min(height, row + BLOCK)
+        parts.append((slice(top - row, bottom - row), rule.part(top, bottom, first, last)))
     if not which:
         return None
     lengths = np.array([last - first for first, last in columns])
-    words = -(-lengths // BLOCK)
+    words = -(-(lengths + PARTING) // BLOCK)
     starts = np.cumsum(words) - words
-    band = np.zeros((2 * search + 1, BLOCK * int(words.sum())), np.bool_)
-    for (rule, top, bottom), (first, last), row, start in zip(
-        parts, columns, tops, (BLOCK * starts).tolist(), strict=True
-    ):
-        band[top - row : bottom - row, start : start + last - first] = rule.part(top, bottom, first, last)
-    counts = np.bitwise_count(np.packbits(band, axis=1).view(np.uint64)).astype(np.intp)
-    # A rest that is too short to tell where the rule is does not count.
-    rests = lengths - BLOCK * (words - 1)
-    short = (rests < BLOCK // 2) & (words > 1)
+    begins = BLOCK * starts
+    lying = np.zeros((BLOCK, BLOCK * int(words.sum())), np.bool_)
+    for (rows, part), begin in zip(parts, begins.tolist(), strict=True):
+        lying[rows, begin : begin + part.shape[1]] = part
+    searched = np.packbits(lying[_ORIGIN - search : _ORIGIN + search + 1], axis=1).view(np.uint64)
     rule_of = np.repeat(np.arange(len(which)), words)
     number = np.arange(len(rule_of)) - starts[rule_of]
-    sizes = np.where(number == (words - 1)[rule_of], rests[rule_of], BLOCK)
-    used = (number < (words - 1)[rule_of]) | ~short[rule_of]
-    blocks = words - short
-    first_of = np.cumsum(blocks) - blocks
+    sizes = np.clip(lengths[rule_of] - BLOCK * number, 0, BLOCK)
+    # A rest that is too short to tell where the rule is does not count.
+    used = (sizes >= BLOCK // 2) | (number == 0)
+    rule_of, sizes = rule_of[used], sizes[used]
+    counts = np.bincount(rule_of)
     return _Blocks(
-        np.array(which),
-        np.array(columns),
-        np.array(tops),
-        np.array([rules[place].level for place in which]),
-        first_of,
-        first_of + blocks - 1,
-        rule_of[used],
-        sizes[used],
-        (BLOCK * number + sizes / 2)[used],
-        counts[:, used],
+        which=np.array(which),
+        begins=begins,
+        ends=begins + lengths,
+        firsts=np.array([first for first, _ in columns]),
+        tops=np.array(tops),
+        off=np.array(off),
+        first=np.cumsum(counts) - counts,
+        last=np.cumsum(counts) - 1,
+        rule_of=rule_of,
+        sizes=sizes,
+        centers=begins[rule_of] + BLOCK * number[used] + sizes / 2,
+        counts=np.bitwise_count(searched[:, used]).astype(np.intp),
+        band=np.packbits(turned(lying), bitorder="little").view("<u8").astype(np.uint64, copy=False),
     )
 
 
-def _follow_blocks(blocks: _Blocks, coverage: float) -> tuple[Floats, Mask]:
-    """The row of the rule's middle in each block, float64 (B,), and which rules are there, bool (V,)."""
+def _follow_blocks(blocks: _Blocks, search: int, coverage: float) -> tuple[Floats, Mask]:
+    """The bit of the rule's middle in each block, float64 (B,), and which rules are there, bool (V,)."""
     counts, sizes, rule_of = blocks.counts, blocks.sizes, blocks.rule_of
     of_three = counts.copy()
     of_three[1:] += counts[:-1]
     of_three[:-1] += counts[1:]
     steps = np.arange(len(counts))[:, None]
     # Of two rules close to each other, as between two boxes, the one nearer to its place.
-    off = np.abs(steps + (blocks.tops - blocks.levels)[rule_of])
-    smooth = of_three * (1 - STRAY * off)
+    first = _ORIGIN - search
+    smooth = of_three * (1 - STRAY * np.abs(first + steps - blocks.off[rule_of]))
     peak = smooth.max(axis=0) / (3 * sizes)
     weight = peak * sizes
     present = np.add.reduceat(weight, blocks.first) >= coverage * np.add.reduceat(sizes, blocks.first)
@@ -245,7 +251,7 @@ def _follow_blocks(blocks: _Blocks, coverage: float) -> tuple[Floats, Mask]:
     share = counts / sizes
     nearest = np.abs(steps - np.argmax(smooth, axis=0)) <= 5
     share = np.where(nearest & (share >= 0.6 * peak), share, 0) + 1e-9
-    middle = blocks.tops[rule_of] + (share * steps).sum(axis=0) / share.sum(axis=0)
+    middle = first + (share * steps).sum(axis=0) / share.sum(axis=0)
     line = _robust_lines(blocks.centers, middle, weight, blocks.first, rule_of)
     return np.where(np.abs(middle - line) <= 3, middle, line), present
 
@@ -276,44 +282,6 @@ def _medians(values: Floats, rule_of: Integers) -> Floats:
     ordered = values[np.lexsort((values, rule_of))]
     medians: Floats = (ordered[first + (counts - 1) // 2] + ordered[first + counts // 2]) / 2
     return medians
-
-
-def _level_stretches(middle: Floats, rule_of: Integers, count: int) -> Iterator[Stretch]:
-    """Yields the stretches of the band on which a rule keeps to one row."""
-    rows = np.rint(middle).astype(np.intp)
-    rows[rule_of == count] = 0
-    steps = np.flatnonzero((rows[1:] != rows[:-1]) | (rule_of[1:] != rule_of[:-1])) + 1
-    firsts = np.concatenate([[0], steps])
-    stops = [*steps.tolist(), len(rows)]
-    places = zip(rule_of[firsts].tolist(), firsts.tolist(), stops, rows[firsts].tolist(), strict=True)
-    for rule, first, stop, row in places:
-        if rule < count:
-            yield Stretch(rule, first, stop, row)
-
-
-def _lay_band(
-    rules: Sequence[ExpectedRule], shifts: Sequence[int], stretches: Sequence[Stretch], length: int
-) -> Bits:
-    """The ink across each column of the band, uint64 (N,); see ``TracedRules``."""
-    lying = np.zeros((8 * _BYTES, length), np.bool_)
-    uprights: list[tuple[tuple[slice, slice], Mask]] = []
-    for stretch in stretches:
-        rule, shift, row = rules[stretch.rule], shifts[stretch.rule], stretch.row
-        top, bottom = max(0, row - MARGIN), min(rule.size[0], row + MARGIN + 1)
-        if top >= bottom:
-            continue
-        place = slice(stretch.first, stretch.stop), slice(top - row + MARGIN, bottom - row + MARGIN)
-        along = slice(stretch.first + shift, stretch.stop + shift)
-        if rule.upright:
-            uprights.append((place, rule.ink[along, top:bottom]))
-        else:
-            lying[place[::-1]] = rule.ink[top:bottom, along]
-    across = turned(lying)
-    for place, part in uprights:
-        across[place] = part
-    band = np.zeros((length, 8), np.uint8)
-    band[:, :_BYTES] = np.packbits(across, bitorder="little").reshape(length, _BYTES)
-    return band.view("<u8")[:, 0].astype(np.uint64, copy=False)
 
 
 def _widths(band: Bits, rule_of: Integers, count: int) -> Floats:

@@ -18,7 +18,6 @@ from segmentation.templates import Box
 
 CUT_DPI = 300.0  # of every field raster, whatever the template's own, so that sizes in pixels mean the same
 OWN_SCALE = 0.02  # by which a page may be finer or coarser than that and is not scaled
-ROWS = 256  # of a raster that are laid upright at a time
 STEEPEST = 0.5  # across over along of a shear; registration finds no form that lies as much askew
 
 Floats = NDArray[np.float64]
@@ -100,21 +99,17 @@ def _sheared(
     """For u, v of a raster the ink at row ``v + rise * u + start`` and column ``u + lean * row + shift``."""
     width, height = size
     falls = np.rint(rise * np.arange(width) + start).astype(np.intp)
-    columns = [(first, last, int(falls[first])) for first, last in _alike(falls)]
     least, most = int(falls.min()), int(falls.max())
     shifts = np.rint(lean * np.arange(least, most + height) + shift).astype(np.intp)
+    leaning = np.empty((len(shifts), width), np.uint8)
+    for first, last in _alike(shifts):
+        _threshold(gray, level, (least + first, int(shifts[first])), leaning[first:last])
+    if most == least:
+        return leaning.view(np.bool_)
     upright = np.empty((height, width), np.uint8)
-    # So few rows at a time that they stay in the processor's cache from one shear to the other.
-    for top in range(0, height, ROWS):
-        rows = upright[top : top + ROWS]
-        begin, count = top + least, len(rows) + most - least
-        leaning = rows if most == least else np.empty((count, width), np.uint8)
-        for first, last in _alike(shifts[top : top + count]):
-            left = int(shifts[top + first])
-            _threshold(gray, level, (begin + first, left), leaning[first:last])
-        if leaning is not rows:
-            for first, last, fall in columns:
-                rows[:, first:last] = leaning[fall - least : fall - least + len(rows), first:last]
+    for first, last in _alike(falls):
+        fall = int(falls[first]) - least
+        upright[:, first:last] = leaning[fall : fall + height, first:last]
     return upright.view(np.bool_)
 
 

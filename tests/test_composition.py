@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segmentation.composition import UNCERTAIN, WRONG_CUT, LineHabits, compose_line
+from segmentation.composition import UNCERTAIN, WRONG_CUT, LineHabits, _Owned, compose_line
 
 CAPITAL = 60
 PLAIN = LineHabits(gap=0.3, gap_spread=0.0, drift=0.0, size_spread=0.0)
@@ -65,6 +65,37 @@ def test_touching_characters_are_mostly_still_found():
     assert found >= 0.65 * 8 * 8
 
 
+def test_a_lesson_is_the_best_cut_of_a_character_that_has_no_whole_one():
+    touching, lessons_more = LineHabits(gap=-0.04, gap_spread=0.03, drift=0.02), 0
+    for seed in range(12):
+        line = compose("38402957", touching, seed)
+        _, verdict = line.candidates()
+        lattice, lesson = line.lessons()
+        changed = verdict != lesson
+        assert (verdict[changed] < 0).all()
+        assert (lesson[verdict >= 0] == verdict[verdict >= 0]).all()
+        added = lesson[changed & (lesson >= 0)]
+        assert len(set(added.tolist())) == len(added)
+        assert not set(added.tolist()) & set(verdict.tolist())
+        assert len(lattice.starts) == len(lesson)
+        lessons_more += len(added)
+    assert lessons_more > 0
+
+
+def test_the_best_of_several_cuts_counts_and_those_near_it_do_not():
+    whose = np.array([0, 0, 0, 0, 1, 1])
+    purity = np.array([0.95, 0.9, 0.85, 0.6, 1.0, 1.0])
+    share = np.array([0.75, 0.8, 0.72, 0.9, 0.98, 0.8])
+    owned = _Owned(whose, purity, share)
+    assert owned.verdict().tolist() == [WRONG_CUT] * 4 + [1, WRONG_CUT]
+    assert owned.lessons().tolist() == [UNCERTAIN, 0, UNCERTAIN, WRONG_CUT, 1, WRONG_CUT]
+
+
+def test_a_character_of_which_too_little_is_offered_stays_without_a_lesson():
+    owned = _Owned(np.array([0, 0]), np.array([0.75, 1.0]), np.array([0.9, 0.65]))
+    assert owned.lessons().tolist() == [WRONG_CUT, WRONG_CUT]
+
+
 @pytest.mark.parametrize("level", [0.97, 1.0, 1.1])
 def test_a_printed_rule_is_taken_out_and_the_characters_stay(level):
     line = compose("2057", LineHabits(gap=0.3, gap_spread=0, drift=0, rule=5, rule_level=level))
@@ -102,4 +133,4 @@ def test_a_row_of_nothing_has_no_candidates():
     lattice, truth = line.candidates()
     assert len(truth) == lattice.piece_count == 0
     empty = compose_line([np.zeros((20, 20), np.uint8)], [(0, 1)], CAPITAL, PLAIN, np.random.default_rng(0))
-    assert len(empty.candidates()[1]) == 0
+    assert len(empty.candidates()[1]) == len(empty.lessons()[1]) == 0
