@@ -6,8 +6,9 @@ python -m benchmarks.growth --template hsf --counts 10 100 1000 --json growth.js
 Renders some pages, lists them under as many names as are asked for (hard links), and reads each number of
 them with `formscribe run`. The longest run comes once, in the middle; the shorter ones, and one of a single
 page, come before and after it, since the speed of a machine drifts. Prints Markdown: processor and wall time
-of a page, with the start of a run in it and taken out, and the greatest resident memory. The ratio that counts
-is the cost of a page in the longest run : in runs of 100 pages. `--json` has every run as soon as it has ended.
+of a page, with the start of a run in it and taken out, and the greatest resident memory. The ratio that
+counts is the cost of a page in the longest run : in runs of 100 pages. `--json` has every run as soon as it
+has ended.
 """
 
 import argparse

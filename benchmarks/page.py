@@ -232,7 +232,10 @@ def parsed() -> argparse.Namespace:
         "--only", nargs="+", choices=PARTS, default=PARTS, help="measure these (default: all)"
     )
     parser.add_argument("--plot", type=Path, help="a PNG to draw: the stages of a page beside the decode")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.plot and "page" not in args.only:
+        parser.error("--plot: draws what `page` measures; add it to --only.")
+    return args
 
 
 if __name__ == "__main__":

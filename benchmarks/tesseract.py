@@ -32,8 +32,8 @@ KINDS = {
     "letter fields": ("upper", "lower", "letters", "alphanumeric"),
     "fields of text": ("text",),
 }
-# Of the cuts that were tried (tighter ones, and the ink alone, in grey and in black and white) Tesseract reads
-# this one best.
+# Of the cuts that were tried (tighter ones, and the ink alone, in grey and in black and white) Tesseract
+# reads this one best.
 INSET = 2.5  # ``FRAME_INSET``: from the outer edge of a frame
 BORDER = 1 / 20  # inches of paper around a field, else Tesseract misses what is at its edge
 OURS, ANYWHERE = "ours, whole page", "Tesseract, whole page, anywhere"

@@ -24,8 +24,9 @@ Rounds = Sequence[Mapping[str, Run]]  # of each round the long run and the short
 
 def main() -> int:
     args = parsed()
-    if args.short >= args.pages:
-        print("workers: --short: must be fewer pages than --pages.", file=sys.stderr)
+    args.short = args.short or max(1, args.pages // 10)
+    if not 0 < args.short < args.pages:
+        print(f"workers: --short {args.short}: must be fewer pages than --pages.", file=sys.stderr)
         return 2
     adopt_orphans()
     taken_on = machine()
@@ -60,7 +61,7 @@ def parsed() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--pages", type=int, default=1000, help="of the long run (default: %(default)s)")
-    parser.add_argument("--short", type=int, default=100, help="of the short run (default: %(default)s)")
+    parser.add_argument("--short", type=int, help="of the short run (default: a tenth)")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="(default: 1 2)")
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--template", default="hsf", help="a form (default: %(default)s)")
