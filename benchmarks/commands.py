@@ -5,19 +5,20 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.timing import Spread, in_rounds, seconds, table
+from benchmarks.runs import formscribe, linked, page_cost
+from benchmarks.timing import Spread, in_rounds, ratio, table
 from jobs.query import execute, open_results
 from pipeline.schemas import TABLES
 
-ROOT = Path(__file__).parent.parent
 FIELDS_PER_PAGE = 34
+JOB_ROUNDS = 3
 GROUP = 1_000_000  # rows made and written at a time
 QUERIES = {
     "count by field and status": "SELECT field, status, count(*) FROM fields GROUP BY ALL",
@@ -25,42 +26,33 @@ QUERIES = {
 }
 
 
-def formscribe(*words: str) -> None:
-    """Runs a command of the program, silently.
-
-    Raises:
-        subprocess.CalledProcessError: it failed.
-    """
-    command = [sys.executable, "-m", "jobs.cli", *words]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 def measure_job(
-    paths: Sequence[Path], template: str, count: int, decode: Mapping[str, Sequence[float]], scratch: Path
+    paths: Sequence[Path], template: str, count: int, bare: Callable[[], object], scratch: Path
 ) -> str:
-    """The job over ``count`` copies and over three times as many: the difference is free of its start."""
-    runs: dict[int, list[float]] = {count: [], 3 * count: []}
+    """The job over ``count`` pages and over three times as many: the difference is free of its start.
+
+    ``bare`` decodes every file of ``paths`` once; it is timed in every round.
+    """
+    few, many = (linked(paths, scratch / f"scans{copies}", copies) for copies in (count, 3 * count))
     numbers = itertools.count()
-    for copies in (count, 3 * count):
-        folder = scratch / f"scans{copies}"
-        folder.mkdir()
-        for number, path in zip(range(copies), itertools.cycle(paths), strict=False):
-            shutil.copy(path, folder / f"{number:05}{path.suffix}")
-    for _, copies in itertools.product(range(3), runs):
-        output = str(scratch / f"job{next(numbers)}")
-        inputs = str(scratch / f"scans{copies}")
-        words = ("run", "--input", inputs, "--output", output, "--template", template)
-        runs[copies].append(seconds(lambda words=words: formscribe(*words)))
+
+    def run(scans: Path) -> None:
+        output = scratch / f"job{next(numbers)}"
+        formscribe("run", "--input", str(scans), "--output", str(output), "--template", template)
         shutil.rmtree(output)
-    page = [(many - few) / (2 * count) for few, many in zip(runs[count], runs[3 * count], strict=True)]
-    bare = float(np.mean([np.median(times) for times in decode.values()]))
-    start = [few - count * one for few, one in zip(runs[count], page, strict=True)]
+
+    work = {"few": lambda: run(few), "many": lambda: run(many), "bare": lambda: [bare() for _ in range(10)]}
+    taken = in_rounds(work, JOB_ROUNDS)
+    pairs = zip(taken["few"], taken["many"], strict=True)
+    page = [page_cost(long, 3 * count, short, count) for short, long in pairs]
+    decode = [one / (10 * len(paths)) for one in taken["bare"]]
+    start = [short - count * one for short, one in zip(taken["few"], page, strict=True)]
     rows = [
         ["a page of the whole job, ms", Spread.of([1000 * one for one in page]).text()],
-        ["the same : bare decode of the same files", Spread.of([one / bare for one in page]).text()],
+        ["the same : bare decode of the same files", ratio(page, decode).text()],
         ["what a run costs besides, s", Spread.of(start).text("", 2)],
     ]
-    return table([f"{count} and {3 * count} pages, one worker", ""], rows)
+    return table([f"{count} and {3 * count} pages, one worker, {JOB_ROUNDS} rounds", ""], rows)
 
 
 def measure_start(path: Path, template: str, scratch: Path) -> str:

@@ -8,10 +8,8 @@ Short runs before and after tell what a page costs there. Writes ``samples.csv``
 
 import argparse
 import csv
-import ctypes
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -19,18 +17,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import psutil
 
+from benchmarks.runs import adopt_orphans, cpu_of_children, linked, page_cost, rendered, run_words
 from benchmarks.timing import machine
 
-FORMSCRIBE = [sys.executable, "-m", "jobs.cli"]
 STRIP = Path(__file__).parent.parent / "sample_forms" / "strip" / "strip.toml"
 SHORT_PAGES = 100
-_SET_CHILD_SUBREAPER = 36  # of prctl
 
 
 @dataclass(frozen=True)
@@ -62,9 +58,8 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     adopt_orphans()
     with tempfile.TemporaryDirectory(dir=args.out) as scratch:
-        rendered = Path(scratch) / "rendered"
-        call("samples", "--out", str(rendered), "--count", str(args.distinct), "--template", args.template)
-        scans = {n: linked(rendered, Path(scratch) / f"scans{n}", n) for n in (1, SHORT_PAGES, args.pages)}
+        pages = rendered(Path(scratch) / "rendered", args.distinct, args.template)
+        scans = {n: linked(pages, Path(scratch) / f"scans{n}", n) for n in (1, SHORT_PAGES, args.pages)}
         short: dict[int, list[float]] = {1: [], SHORT_PAGES: []}
         for _ in range(args.rounds):
             measure_short(short, scans, args)
@@ -77,46 +72,13 @@ def main() -> int:
     return 0
 
 
-def adopt_orphans() -> None:
-    """Makes this process the parent of those below it that lose theirs, so that their time counts (Linux)."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1)
-
-
-def linked(rendered: Path, folder: Path, count: int) -> Path:
-    """A folder in which the rendered pages stand under ``count`` names."""
-    folder.mkdir()
-    pages = sorted(path for path in rendered.iterdir() if path.suffix != ".json")
-    for number in range(count):
-        page = pages[number % len(pages)]
-        os.link(page, folder / f"page_{number:07d}{page.suffix}")
-    return folder
-
-
-def run_words(scans: Path, output: Path, args: argparse.Namespace) -> list[str]:
-    words = ["run", "--input", str(scans), "--output", str(output), "--template", args.template]
-    return [*FORMSCRIBE, *words, "--workers", str(args.workers), *args.run_flag]
-
-
-def call(*words: str) -> None:
-    subprocess.run([*FORMSCRIBE, *words], check=True, stdout=subprocess.DEVNULL)
-
-
-def cpu_of_children() -> float:
-    """Processor seconds of all processes that were started here, or below, when all of them have ended."""
-    with suppress(ChildProcessError):
-        while True:  # those whose own parent ended before them
-            os.waitpid(-1, 0)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def measure_short(short: dict[int, list[float]], scans: dict[int, Path], args: argparse.Namespace) -> None:
     for pages, taken in short.items():
         output = args.out / f"output{pages}"
         before = cpu_of_children()
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run(run_words(scans[pages], output, args), check=True, **quiet)
+        words = run_words(scans[pages], output, args.template, args.workers, args.run_flag)
+        subprocess.run(words, check=True, **quiet)
         taken.append(cpu_of_children() - before)
         shutil.rmtree(output)
         print(f"{pages} pages: {taken[-1]:.1f} s of processor", file=sys.stderr, flush=True)
@@ -126,9 +88,8 @@ def long_run(scans: Path, args: argparse.Namespace) -> dict:
     """The run itself: samples into ``samples.csv``; what it took."""
     output = args.out / "output"
     before, start = cpu_of_children(), time.monotonic()
-    process = subprocess.Popen(
-        run_words(scans, output, args), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    words = run_words(scans, output, args.template, args.workers, args.run_flag)
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert process.stdout is not None
     with open(args.out / "samples.csv", "w", newline="", encoding="utf-8") as stream:
@@ -189,8 +150,8 @@ def samples(process: int, pages: int, seconds: float) -> Iterator[Sample]:
 def costs(short: dict[int, list[float]], cpu_seconds: float, pages: int) -> dict:
     """Processor seconds of a page in runs of either length, the start of a run taken out, and their ratio."""
     start, hundred = statistics.median(short[1]), statistics.median(short[SHORT_PAGES])
-    at_hundred = (hundred - start) / (SHORT_PAGES - 1)
-    at_all = (cpu_seconds - start) / (pages - 1)
+    at_hundred = page_cost(hundred, SHORT_PAGES, start, 1)
+    at_all = page_cost(cpu_seconds, pages, start, 1)
     return {
         "short_runs": short,
         "cpu_seconds_a_page_at_100": at_hundred,

@@ -1,49 +1,102 @@
-"""How much faster are more local workers? ``python -m benchmarks.workers --pages 100 --workers 1 2``.
+"""How much faster are more local workers?
 
-Renders pages, reads them with each number of workers, and prints a table of seconds, pages a second and the
-peak memory of the largest process so far. Run it on a machine that does nothing else.
+python -m benchmarks.workers
+python -m benchmarks.workers --pages 1000 --short 100 --workers 1 2 --rounds 3
+
+Renders a few dozen pages, lists them under as many names as are asked for (hard links), and reads two
+folders, a long and a short one, with each number of workers, all in turn. The difference of the two is free
+of the start of a run; the long one alone has it in. Prints Markdown: ratios are against the first number of
+workers, round by round. Run it on a machine that does nothing else.
 """
 
 import argparse
-import resource
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-FORMSCRIBE = [sys.executable, "-m", "jobs.cli"]
+from benchmarks.runs import Run, adopt_orphans, linked, measured_run, page_cost, pages_in, rendered
+from benchmarks.timing import Spread, machine, ratio, table
+
+LONG, SHORT = "long", "short"
+Rounds = Sequence[Mapping[str, Run]]  # of each round the long run and the short one
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pages", type=int, default=100, help="(default: %(default)s)")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="(default: 1 2)")
-    parser.add_argument("--scans", help="a folder of scans, instead of rendered pages")
-    args = parser.parse_args()
+def main() -> int:
+    args = parsed()
+    args.short = args.short or max(1, args.pages // 10)
+    if not 0 < args.short < args.pages:
+        print(f"workers: --short {args.short}: must be fewer pages than --pages.", file=sys.stderr)
+        return 2
+    adopt_orphans()
+    taken_on = machine()
     with tempfile.TemporaryDirectory() as folder:
-        scans = args.scans or f"{folder}/scans"
-        if not args.scans:
-            call("samples", "--out", scans, "--count", str(args.pages))
-        pages = len(list(Path(scans).glob("*.png")))
-        print(
-            "| workers | seconds | pages/s | against the first | largest process, MB |\n|---|---|---|---|---|"
+        scratch = Path(folder)
+        if args.scans:
+            pages = pages_in(args.scans)
+        else:
+            pages = rendered(scratch / "rendered", min(args.distinct, args.pages), args.template)
+        counts = {LONG: args.pages, SHORT: args.short}
+        scans = {name: linked(pages, scratch / name, count) for name, count in counts.items()}
+        measured_run(scans[SHORT], args.template, max(args.workers), scratch)  # so that all is in memory
+        taken: dict[int, list[dict[str, Run]]] = {workers: [] for workers in args.workers}
+        for number in range(args.rounds):
+            for workers, rounds in taken.items():
+                runs = {
+                    name: measured_run(path, args.template, workers, scratch) for name, path in scans.items()
+                }
+                rounds.append(runs)
+                told = ", ".join(f"{counts[name]} pages {run.seconds:.1f} s" for name, run in runs.items())
+                print(f"round {number + 1}, {workers} workers: {told}", file=sys.stderr, flush=True)
+    print(
+        f"{taken_on}. {args.pages:,} and {args.short:,} pages of `{Path(args.template).stem}`, {len(pages)} "
+        f"different ones; median (least-greatest) of {args.rounds} rounds.\n"
+    )
+    print(workers_table(taken, args.pages, args.short))
+    return 0
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--pages", type=int, default=1000, help="of the long run (default: %(default)s)")
+    parser.add_argument("--short", type=int, help="of the short run (default: a tenth)")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="(default: 1 2)")
+    parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
+    parser.add_argument("--template", default="hsf", help="a form (default: %(default)s)")
+    parser.add_argument("--distinct", type=int, default=32, help="rendered pages (default: %(default)s)")
+    parser.add_argument("--scans", type=Path, help="a folder of scans, instead of rendered pages")
+    return parser.parse_args()
+
+
+def page_seconds(rounds: Rounds, pages: int, short: int) -> list[float]:
+    """Seconds a page in each round, the start of a run taken out."""
+    return [page_cost(one[LONG].seconds, pages, one[SHORT].seconds, short) for one in rounds]
+
+
+def workers_table(taken: Mapping[int, Rounds], pages: int, short: int) -> str:
+    """How long pages take with each number of workers, and how many times as fast that is, as Markdown."""
+    heads = ["workers", "the long run, s", "times as fast", "a page without the start, ms", "times as fast"]
+    heads += ["pages/s without the start", "processor, s", "largest process, MB"]
+    first = next(iter(taken.values()))
+    rows = []
+    for workers, rounds in taken.items():
+        whole, page = [one[LONG].seconds for one in rounds], page_seconds(rounds, pages, short)
+        rows.append(
+            [
+                str(workers),
+                Spread.of(whole).text(),
+                ratio([one[LONG].seconds for one in first], whole).text("", 2),
+                Spread.of([1000 * one for one in page]).text(),
+                ratio(page_seconds(first, pages, short), page).text("", 2),
+                Spread.of([1 / one for one in page]).text("", 2),
+                Spread.of([one[LONG].cpu_seconds for one in rounds]).text(),
+                f"{max(run.largest_mb for one in rounds for run in one.values()):.0f}",
+            ]
         )
-        first = 0.0
-        for workers in args.workers:
-            start = time.perf_counter()
-            output = f"{folder}/out{workers}"
-            call("run", "--input", scans, "--output", output, "--template", "hsf", "--workers", str(workers))
-            seconds = time.perf_counter() - start
-            first = first or seconds
-            megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-            figures = f"{seconds:.1f} | {pages / seconds:.2f} | {first / seconds:.2f} | {megabytes}"
-            print(f"| {workers} | {figures} |", flush=True)
-
-
-def call(*words: str) -> None:
-    subprocess.run([*FORMSCRIBE, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return table(heads, rows)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,11 @@ import pytest
 from benchmarks import scale, soak, soak_report
 from benchmarks.commands import FIELDS_PER_PAGE, QUERIES, write_results
 from benchmarks.page import SAMPLES, PageReader, bare_decode, decode_and_label
+from benchmarks.page_figures import STAGES
+from benchmarks.runs import linked, pages_in
 from benchmarks.timing import Spread, in_rounds, ratio, table
 from jobs.query import execute, open_results
+from pipeline.classifying import classify_pages
 from pipeline.options import JobOptions
 from pipeline.stages import real_stages
 from segmentation.templates import load_template
@@ -43,17 +46,39 @@ def test_made_up_results_can_be_queried_like_real_ones(tmp_path: Path):
     assert len(list(execute(connection, QUERIES["fields of one page"])[1])) == FIELDS_PER_PAGE
 
 
-def test_the_stages_of_a_page_add_up_to_the_page():
+@pytest.fixture(scope="module")
+def reader() -> PageReader:
     options = JobOptions(inputs=("page",), output="none", template=load_template("hsf"))
     stages = real_stages(options)
-    reader = PageReader(options, stages, stages.load_networks())
+    return PageReader(options, stages, stages.load_networks())
+
+
+def test_the_stages_of_a_page_add_up_to_the_page(reader):
     data = (SAMPLES / "form_0004.png").read_bytes()
-    spent = reader.read(data)
-    parts = sum(spent[name] for name in ("decode", "register", "clean", "cut", "classify", "read"))
-    assert 0.7 * spent["page"] < parts <= 1.001 * spent["page"]
-    assert spent["candidates"] == len(reader.crops(data))
+    page = reader.read(data)
+    assert page.seconds.keys() == {*STAGES, "page"}
+    assert 0.7 * page.seconds["page"] < sum(page.seconds[name] for name in STAGES)
+    assert sum(page.seconds[name] for name in STAGES) <= 1.001 * page.seconds["page"]
+    assert page.candidates == len(reader.crops(data))
+    assert page.crops > 100
+    assert len(page.rows.fields) == len(reader.options.template.fields)
     assert bare_decode(data).ndim == 2
     decode_and_label(data)
+
+
+def test_the_cuts_of_the_second_look_are_no_work_of_the_model(reader, monkeypatch):
+    data = (SAMPLES / "form_0004.png").read_bytes()
+
+    def slow(pages, model):
+        times = {"segment": pages[0].milliseconds["segment"] + 5000.0}
+        return [
+            replace(one, page=replace(one.page, milliseconds=times)) for one in classify_pages(pages, model)
+        ]
+
+    monkeypatch.setattr("benchmarks.page.classify_pages", slow)
+    seconds = reader.read(data).seconds
+    assert seconds["cut"] > 5
+    assert seconds["classify"] < 0
 
 
 def test_a_model_of_many_pages():
@@ -98,7 +123,7 @@ def test_a_soak_lists_pages_under_many_names_and_sees_this_process(tmp_path: Pat
     (tmp_path / "rendered").mkdir()
     for name in ("a.png", "b.png", "a.truth.json"):
         (tmp_path / "rendered" / name).write_text(name)
-    folder = soak.linked(tmp_path / "rendered", tmp_path / "scans", 5)
+    folder = linked(pages_in(tmp_path / "rendered"), tmp_path / "scans", 5)
     assert [path.read_text() for path in sorted(folder.iterdir())] == ["a.png", "b.png"] * 2 + ["a.png"]
     seen = next(iter(soak.samples(os.getpid(), 7, 1.0)))
     assert (seen.pages, seen.role) == (7, "launcher")
