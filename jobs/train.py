@@ -110,7 +110,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--harvested",
         type=Path,
         nargs="+",
-        default=[],
         metavar="FILE",
         help="recipe: what `python -m jobs.harvest` wrote, .npz",
     )
@@ -217,7 +216,7 @@ def _train_recipe(args: argparse.Namespace) -> None:
     teachers = load_teachers(args.teacher)
     sets = recipe.held_out_sets(Path(args.data))
     shape = recipe.EpochShape(share=args.share)
-    plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, tuple(args.harvested))
+    plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, tuple(args.harvested or ()))
     options = training_options(args, TrainingOptions())
     about = recipe_card(plan, options, teachers)
     if args.export_only:
