@@ -5,7 +5,7 @@ band each operation is done once for all. What lies across a rule at one of its 
 one number, so that a rule is straightened by shifting bits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -95,7 +95,7 @@ class Blocks:
 
 
 def lay_blocks(rules: Sequence[ExpectedRule], search: int) -> Blocks | None:
-    """None if no rule lies far enough within its ink to be followed."""
+    """Lays out what is around rules; None if none lies far enough within its ink to be followed."""
     which, columns, tops, off, parts = [], [], [], [], []
     for place, rule in enumerate(rules):
         height, width = rule.size
@@ -154,19 +154,23 @@ def _lay(parts: Sequence[tuple[slice, Mask]], words: Sequence[int], search: int)
         ink across each column.
     """
     along, across = [], []
-    first = 0
-    while first < len(parts):
-        # So few at a time that their pixels stay in the processor's cache.
-        last, length = first, 0
-        while last < len(parts) and (last == first or length + words[last] <= AT_ONCE):
-            length += words[last]
-            last += 1
-        lying = np.zeros((BLOCK, BLOCK * length), np.bool_)
+    for places in _few_at_a_time(words):
+        lying = np.zeros((BLOCK, BLOCK * sum(words[places])), np.bool_)
         begin = 0
-        for (rows, part), count in zip(parts[first:last], words[first:last], strict=True):
+        for (rows, part), count in zip(parts[places], words[places], strict=True):
             lying[rows, begin : begin + part.shape[1]] = part
             begin += BLOCK * count
         along.append(np.packbits(lying[ORIGIN - search : ORIGIN + search + 1], axis=1).view(np.uint64))
         across.append(np.packbits(turned(lying), bitorder="little").view("<u8"))
-        first = last
     return np.concatenate(along, axis=1), np.concatenate(across).astype(np.uint64, copy=False)
+
+
+def _few_at_a_time(words: Sequence[int]) -> Iterator[slice]:
+    """Parts rules into groups of so few blocks that their pixels stay in the processor's cache."""
+    first, length = 0, 0
+    for place, count in enumerate(words):
+        if place > first and length + count > AT_ONCE:
+            yield slice(first, place)
+            first, length = place, 0
+        length += count
+    yield slice(first, len(words))
