@@ -244,7 +244,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--work", type=Path, required=True, metavar="FOLDER", help="where epochs and runs lie"
     )
-    parser.add_argument("--harvested", type=Path, metavar="FILE", help="of `python -m jobs.harvest`")
+    parser.add_argument(
+        "--harvested",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="of `python -m jobs.harvest`",
+    )
     parser.add_argument("--judge", type=Path, metavar="FILE", help="as of `formscribe train`")
     parser.add_argument("--epochs", type=int, default=3, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--share", type=float, default=0.1, metavar="X", help="of an epoch (%(default)s)")
@@ -263,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         use_bfloat16()
     args.work.mkdir(parents=True, exist_ok=True)
     shape = recipe.EpochShape(share=args.share)
-    plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, args.harvested)
+    plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, tuple(args.harvested))
     make_epochs(plan, args.epochs, args.work)
     names = list(SHAPES) if args.only is None else [REFERENCE, *(n for n in args.only if n != REFERENCE)]
     folders = {name: train_shape(name, SHAPES[name], args.work, args.epochs, args.seed) for name in names}

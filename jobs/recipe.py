@@ -81,15 +81,16 @@ class Recipe:
         shape: how an epoch is mixed.
         judge: an earlier exported model; fragments that it takes for a character are left out, since half a
             ``w`` is a ``v``.
-        harvested: an ``.npz`` of crops (``images``, ``labels``) that the segmenter cut, right and wrong ones,
-            as ``jobs.harvest`` makes it; its wrong cuts replace two thirds of the fragments made here.
+        harvested: each an ``.npz`` of crops (``images``, ``labels``) that the segmenter cut, right and wrong
+            ones, as ``jobs.harvest`` makes it; their wrong cuts replace two thirds of the fragments made
+            here.
     """
 
     data: Path
     seed: int = 1
     shape: EpochShape = EpochShape()
     judge: Path | None = None
-    harvested: Path | None = None
+    harvested: tuple[Path, ...] = ()
 
     def open(self) -> "RecipeEpochs":
         """Loads the sources."""
@@ -163,7 +164,8 @@ class RecipeEpochs:
         held = held_out_rows(self._letters[1])
         self._letters = self._letters[0][~held], self._letters[1][~held]
         self._digits = originals(folder / "sd19_digits_train.npz", "images64_packed", 64)
-        self._harvested = _harvested(recipe.harvested) if recipe.harvested else None
+        pools = [_harvested(path) for path in recipe.harvested]
+        self._harvested = LabelledCrops.concatenate(pools) if pools else None
         self._judge = load_classifier(recipe.judge) if recipe.judge else None
 
     def make(self, epoch: int) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:

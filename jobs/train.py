@@ -106,7 +106,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--judge", type=Path, metavar="FILE", help="recipe: a .tflite that sorts out fragments"
     )
-    parser.add_argument("--harvested", type=Path, metavar="FILE", help="recipe: an .npz of wrong cuts")
+    parser.add_argument(
+        "--harvested",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="recipe: what `python -m jobs.harvest` wrote, .npz",
+    )
     parser.add_argument("--share", type=float, default=1.0, metavar="X", help="recipe: size of an epoch (1)")
     parser.add_argument("--export-only", action="store_true", help="export the checkpoint in --out as it is")
     train_corrections.add_arguments(parser)
@@ -210,7 +216,7 @@ def _train_recipe(args: argparse.Namespace) -> None:
     teachers = load_teachers(args.teacher)
     sets = recipe.held_out_sets(Path(args.data))
     shape = recipe.EpochShape(share=args.share)
-    plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, args.harvested)
+    plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, tuple(args.harvested or ()))
     options = training_options(args, TrainingOptions())
     about = recipe_card(plan, options, teachers)
     if args.export_only:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.rule_band import ExpectedRule
 from segmentation.rule_erasing import SLACK
-from segmentation.rule_traces import ExpectedRule
 from segmentation.rules import Frame, remove_rules
 
 REACH = 14  # pixels at 300 dpi that a cell line may lie off its place, before the common shift is known

@@ -6,7 +6,7 @@ with the row of writing: as high as letters, at the same level, next to ink alre
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,31 +46,50 @@ class Strokes:
 
 def own_parts(fields: Sequence[Strokes]) -> list[Mask]:
     """For each field bool (N,): its own components."""
+    if not fields:
+        return []
     counts = [len(strokes.parts) for strokes in fields]
-    total = sum(counts)
-    if not total:
-        return [np.zeros(0, bool) for _ in fields]
-    field_of = np.repeat(np.arange(len(fields)), counts)
-    left, top, width, height = np.concatenate([strokes.parts.boxes for strokes in fields]).T
-    boxes = _Boxes(left, top, left + width, top + height)
-    areas = np.concatenate([strokes.parts.areas for strokes in fields])
     stops = list(accumulate(counts))
-    places = [slice(stop - count, stop) for stop, count in zip(stops, counts, strict=True)]
+    areas = np.concatenate([strokes.parts.areas for strokes in fields])
+    keep = np.zeros(len(areas), bool)
+    some = np.flatnonzero(areas >= SPECK)  # of noise, which has thousands of components, hardly any
+    if len(some):
+        edges = [0, *np.searchsorted(some, stops).tolist()]
+        places = [slice(first, last) for first, last in pairwise(edges)]
+        keep[some] = _judge(fields, places, some, np.repeat(np.arange(len(fields)), counts)[some])
+    return [keep[stop - count : stop] for stop, count in zip(stops, counts, strict=True)]
+
+
+def _judge(
+    fields: Sequence[Strokes], places: Sequence[slice], some: NDArray[np.intp], field_of: NDArray[np.intp]
+) -> Mask:
+    """bool (M,): which of some components of all fields are own.
+
+    Args:
+        fields: their strokes.
+        places: for each field, which of the M components are its.
+        some: int (M,) which they are among the components of all fields, one field after the other.
+        field_of: int (M,) whose they are.
+    """
+    left, top, width, height = np.concatenate([strokes.parts.boxes for strokes in fields])[some].T
+    boxes = _Boxes(left, top, left + width, top + height)
+    areas = np.concatenate([strokes.parts.areas for strokes in fields])[some]
+    firsts = np.cumsum([0, *(len(strokes.parts) for strokes in fields)])[field_of]
     remains = _rule_remains(boxes, fields, field_of)
     for strokes, place in zip(fields, places, strict=True):
         if strokes.lines is not None:
             remains[place] |= _cell_line_remains(boxes, place, strokes.lines)
-    eligible = (areas >= SPECK) & ~remains
     shares = np.array([OWN_SHARE_OF_MARK if one.layout == "mark" else OWN_SHARE for one in fields])
-    inside = _ink_inside(boxes, areas, fields, field_of, places, eligible)
-    keep = eligible & (inside >= shares[field_of] * areas)
-    _add_letters_beside(keep, boxes, fields, field_of, places, remains)
-    return [keep[place] for place in places]
+    inside = _ink_inside(boxes, areas, fields, field_of, some - firsts + 1, ~remains)
+    keep = ~remains & (inside >= shares[field_of] * areas)
+    centers = np.concatenate([strokes.parts.centers for strokes in fields])[some]
+    _add_letters_beside(keep, boxes, centers, fields, field_of, places, remains)
+    return keep
 
 
 @dataclass(frozen=True, slots=True)
 class _Boxes:
-    """The boxes around the components of all fields, int (N,) each, in pixels of their own raster."""
+    """The boxes around components of all fields, int (M,) each, in pixels of their own raster."""
 
     left: NDArray[np.int32]
     top: NDArray[np.int32]
@@ -79,7 +98,7 @@ class _Boxes:
 
 
 def _rule_remains(boxes: _Boxes, fields: Sequence[Strokes], field_of: NDArray[np.intp]) -> Mask:
-    """bool (N,): flat components within the band of a removed rule."""
+    """bool (M,): flat components within the band of a removed rule."""
     nowhere = Frame(np.nan, np.nan, np.nan, np.nan, 0.0)  # no comparison with it holds
     frames = [strokes.frame or nowhere for strokes in fields]
     levels = np.array([(one.left, one.top, one.right, one.bottom) for one in frames])
@@ -93,7 +112,7 @@ def _rule_remains(boxes: _Boxes, fields: Sequence[Strokes], field_of: NDArray[np
 
 
 def _cell_line_remains(boxes: _Boxes, place: slice, lines: CellLines) -> Mask:
-    """bool (M,): those components of one field, at ``place``, within the band of a removed cell line."""
+    """bool: those components of one field, at ``place``, within the band of a removed cell line."""
     left, right = boxes.left[place, None], boxes.right[place, None]
     middles, bands = lines.middles[lines.found], lines.widths[lines.found] / 2 + CELL_LINE_BAND
     within: Mask = (left >= middles - bands) & (right <= middles + bands + 1)
@@ -105,10 +124,10 @@ def _ink_inside(
     areas: NDArray[np.int32],
     fields: Sequence[Strokes],
     field_of: NDArray[np.intp],
-    places: Sequence[slice],
+    labels: NDArray[np.intp],
     wanted: Mask,
 ) -> NDArray[np.intp]:
-    """int (N,): pixels of each wanted component inside the writing area; 0 for the others."""
+    """int (M,): pixels of each wanted component, of that label, in the writing area; 0 for the others."""
     edges = np.array([(one.area.x, one.area.y, one.area.right, one.area.bottom) for one in fields])
     x0, y0, x1, y1 = np.maximum(np.rint(edges), 0).astype(np.intp)[field_of].T
     whole = (boxes.left >= x0) & (boxes.top >= y0) & (boxes.right <= x1) & (boxes.bottom <= y1)
@@ -118,21 +137,22 @@ def _ink_inside(
     for index in np.flatnonzero(wanted & ~whole & ~apart).tolist():
         rows = slice(max(y0[index], boxes.top[index]), min(y1[index], boxes.bottom[index]))
         columns = slice(max(x0[index], boxes.left[index]), min(x1[index], boxes.right[index]))
-        label = index - places[field_of[index]].start + 1
-        inside[index] = np.count_nonzero(fields[field_of[index]].parts.labels[rows, columns] == label)
+        raster = fields[field_of[index]].parts.labels
+        inside[index] = np.count_nonzero(raster[rows, columns] == labels[index])
     return inside
 
 
 def _add_letters_beside(
     keep: Mask,
     boxes: _Boxes,
+    centers: NDArray[np.float64],
     fields: Sequence[Strokes],
     field_of: NDArray[np.intp],
     places: Sequence[slice],
     remains: Mask,
 ) -> None:
     """Keeps the letters that go on with a row of writing beyond the ends of its area, in place."""
-    x, y = np.concatenate([strokes.parts.centers for strokes in fields]).T
+    x, y = centers.T
     edges = np.array([(one.area.x, one.area.y, one.area.right, one.area.bottom) for one in fields])
     area_left, area_top, area_right, area_bottom = edges[field_of].T
     tall, height = boxes.bottom - boxes.top, area_bottom - area_top

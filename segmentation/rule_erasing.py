@@ -2,7 +2,7 @@
 
 Where the ink across a rule is no thicker than the rule itself, it is print and goes; where it sticks out on
 either side, a stroke touches or crosses the rule there, and all of it stays. All of it is done on the bits of
-the band that ``rule_traces`` lays out, for all rules of a page at once.
+the band that ``rule_band`` lays out, for all rules of a page at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.rule_traces import (
+from segmentation.rule_band import (
     BLOCK,
     DROPOUT,
     MARGIN,
@@ -20,10 +20,9 @@ from segmentation.rule_traces import (
     Floats,
     Integers,
     Mask,
-    TracedRules,
-    extents,
     turned,
 )
+from segmentation.rule_traces import TracedRules, extents
 
 SLACK = 2.0  # pixels a ragged rule may stick out without being a stroke
 SPUR = 3  # columns: what sticks out on fewer is raggedness

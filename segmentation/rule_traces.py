@@ -1,72 +1,34 @@
-"""Follows printed rules through ink, all rules of a page side by side.
-
-Alone, each rule is a hundred small operations on arrays, and a page has more than a hundred rules. So the
-surroundings of all are laid out in one wide band, and each operation is done once. What lies across a rule at
-one of its columns is kept as the bits of one number, so that a rule is straightened by shifting bits.
-"""
+"""Follows printed rules through ink, all rules of a page side by side in one band (``rule_band``)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SEARCH = 14  # pixels a rule may lie off its expected place
+from segmentation.rule_band import (
+    BLOCK,
+    MARGIN,
+    ORIGIN,
+    REACH,
+    SEARCH,
+    Bits,
+    Blocks,
+    ExpectedRule,
+    Floats,
+    Integers,
+    Mask,
+    lay_blocks,
+)
+
 STRAY = 0.02  # share of its ink that a rule loses for each pixel off its place, when it is chosen
-BLOCK = 64  # pixels of rule traced at a time, and pixels across it that are kept: bits of a number
 NOMINAL_WIDTH = 5.0  # pixels of a printed rule at 300 dpi, where none can be measured
 MIN_COVERAGE = 0.4
-REACH = 12  # pixels looked at on each side of a rule to tell print from strokes
-DROPOUT = 6  # pixels of a gap inside a stroke where it crosses a rule
-MARGIN = REACH + DROPOUT + 1  # pixels on each side of a rule that are looked at
-PARTING = DROPOUT + 2  # empty columns between the rules of a band, so that nothing grows from one to another
-_ORIGIN = SEARCH + MARGIN  # bit of a column that stands for the row at which its rule is expected
-
-Mask = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Integers = NDArray[np.intp]
-Bits = NDArray[np.uint64]
-
 _ACROSS = np.uint64((1 << (2 * MARGIN + 1)) - 1)
 # How many of the highest, or of the lowest, of twelve bits are set without a gap.
 _OF_TWELVE = np.unpackbits(np.arange(1 << REACH, dtype=">u2")[:, None].view(np.uint8), axis=1)[:, -REACH:]
 _FROM_TOP = np.cumprod(_OF_TWELVE, axis=1).sum(axis=1).astype(np.uint8)
 _FROM_BOTTOM = np.cumprod(_OF_TWELVE[:, ::-1], axis=1).sum(axis=1).astype(np.uint8)
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedRule:
-    """A rule to look for in ``ink``, bool (H, W): near row ``level``, from column ``start`` to ``stop``.
-
-    An upright one is looked for near column ``level``, from row ``start`` to ``stop``. Below, "row" and
-    "column" are said of rules as if they all lay.
-    """
-
-    ink: Mask
-    level: float
-    start: float
-    stop: float
-    upright: bool = False
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns of the ink."""
-        height, width = self.ink.shape
-        return (width, height) if self.upright else (height, width)
-
-    def part(self, top: int, bottom: int, first: int, last: int) -> Mask:
-        """The ink of some rows and columns, as if the rule lay."""
-        if self.upright:
-            return turned(self.ink[first:last, top:bottom])
-        return self.ink[top:bottom, first:last]
-
-
-def turned(ink: Mask) -> Mask:
-    """A copy of a raster with its columns as rows, bool (W, H)."""
-    if not ink.size:
-        return ink.T.copy()
-    return np.asarray(cv2.transpose(ink.view(np.uint8))).view(np.bool_)  # in a tenth of numpy's time
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +74,7 @@ def trace_rules(
     Returns:
         Those that are there; None if none is.
     """
-    blocks = _lay_blocks(rules, search)
+    blocks = lay_blocks(rules, search)
     if blocks is None:
         return None
     middles, present = _follow_blocks(blocks, search, coverage)
@@ -151,90 +113,7 @@ def trace_rules(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Blocks:
-    """The surroundings of V rules, laid out in a band of N columns, in B blocks of ``BLOCK`` columns.
-
-    Attributes:
-        which: int (V,) place of each rule in the sequence that was asked for.
-        begins, ends: int (V,) its columns in the band.
-        firsts: int (V,) the column of its ink from which on it is followed.
-        tops: int (V,) the row of its ink that is bit 0 of a column; may be negative.
-        off: float64 (V,) how far below the middle of its first row the level is at which it is expected.
-        first, last: int (V,) its first and its last block.
-        rule_of: int (B,) the rule of each block, 0..V-1.
-        sizes: int (B,) columns of the rule in each block.
-        centers: float64 (B,) the middle of these columns, in columns of the band.
-        counts: int (2 * search + 1, B) pixels of ink in each row around the one where the rule is expected.
-        band: uint64 (N,) the ink across each column.
-    """
-
-    which: Integers
-    begins: Integers
-    ends: Integers
-    firsts: Integers
-    tops: Integers
-    off: Floats
-    first: Integers
-    last: Integers
-    rule_of: Integers
-    sizes: Integers
-    centers: Floats
-    counts: Integers
-    band: Bits
-
-
-def _lay_blocks(rules: Sequence[ExpectedRule], search: int) -> _Blocks | None:
-    """None if no rule lies far enough within its ink to be followed."""
-    which, columns, tops, off, parts = [], [], [], [], []
-    for place, rule in enumerate(rules):
-        height, width = rule.size
-        first, last = max(0, round(rule.start) - 3), min(width, round(rule.stop) + 4)
-        middle = round(rule.level)
-        if last - first < 8 or min(height, middle + search + 1) - max(0, middle - search) < 3:
-            continue
-        row = middle - _ORIGIN
-        which.append(place)
-        columns.append((first, last))
-        tops.append(row)
-        off.append(rule.level - row)
-        top, bottom = max(0, row), min(height, row + BLOCK)
-        parts.append((slice(top - row, bottom - row), rule.part(top, bottom, first, last)))
-    if not which:
-        return None
-    lengths = np.array([last - first for first, last in columns])
-    words = -(-(lengths + PARTING) // BLOCK)
-    starts = np.cumsum(words) - words
-    begins = BLOCK * starts
-    lying = np.zeros((BLOCK, BLOCK * int(words.sum())), np.bool_)
-    for (rows, part), begin in zip(parts, begins.tolist(), strict=True):
-        lying[rows, begin : begin + part.shape[1]] = part
-    searched = np.packbits(lying[_ORIGIN - search : _ORIGIN + search + 1], axis=1).view(np.uint64)
-    rule_of = np.repeat(np.arange(len(which)), words)
-    number = np.arange(len(rule_of)) - starts[rule_of]
-    sizes = np.clip(lengths[rule_of] - BLOCK * number, 0, BLOCK)
-    # A rest that is too short to tell where the rule is does not count.
-    used = (sizes >= BLOCK // 2) | (number == 0)
-    rule_of, sizes = rule_of[used], sizes[used]
-    counts = np.bincount(rule_of)
-    return _Blocks(
-        which=np.array(which),
-        begins=begins,
-        ends=begins + lengths,
-        firsts=np.array([first for first, _ in columns]),
-        tops=np.array(tops),
-        off=np.array(off),
-        first=np.cumsum(counts) - counts,
-        last=np.cumsum(counts) - 1,
-        rule_of=rule_of,
-        sizes=sizes,
-        centers=begins[rule_of] + BLOCK * number[used] + sizes / 2,
-        counts=np.bitwise_count(searched[:, used]).astype(np.intp),
-        band=np.packbits(turned(lying), bitorder="little").view("<u8").astype(np.uint64, copy=False),
-    )
-
-
-def _follow_blocks(blocks: _Blocks, search: int, coverage: float) -> tuple[Floats, Mask]:
+def _follow_blocks(blocks: Blocks, search: int, coverage: float) -> tuple[Floats, Mask]:
     """The bit of the rule's middle in each block, float64 (B,), and which rules are there, bool (V,)."""
     counts, sizes, rule_of = blocks.counts, blocks.sizes, blocks.rule_of
     of_three = counts.copy()
@@ -242,7 +121,7 @@ def _follow_blocks(blocks: _Blocks, search: int, coverage: float) -> tuple[Float
     of_three[:-1] += counts[1:]
     steps = np.arange(len(counts))[:, None]
     # Of two rules close to each other, as between two boxes, the one nearer to its place.
-    first = _ORIGIN - search
+    first = ORIGIN - search
     smooth = of_three * (1 - STRAY * np.abs(first + steps - blocks.off[rule_of]))
     peak = smooth.max(axis=0) / (3 * sizes)
     weight = peak * sizes
@@ -286,6 +165,7 @@ def _medians(values: Floats, rule_of: Integers) -> Floats:
 
 def _widths(band: Bits, rule_of: Integers, count: int) -> Floats:
     """The median thickness of each rule's ink, where there is any, within what rules may have."""
+    band, rule_of = band[::2], rule_of[::2]  # half of the columns tell as much
     up, down = extents(band)
     together = up + down
     seen = (together > 0) & (rule_of < count)
@@ -306,9 +186,3 @@ def extents(band: Bits) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     above, below = (band >> np.uint64(MARGIN - REACH)) & twelve, (band >> np.uint64(MARGIN + 1)) & twelve
     # Places of a table are wanted as signed numbers, and the same bits say the same.
     return some * _FROM_TOP[above.view(np.int64)], some * _FROM_BOTTOM[below.view(np.int64)]
-
-
-def median(values: Floats) -> float:
-    """What ``np.median`` returns, in a fifth of its time for so few."""
-    ordered, middle = np.sort(values), len(values) // 2
-    return float((float(ordered[middle]) + float(ordered[-middle - 1])) / 2)

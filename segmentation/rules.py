@@ -6,9 +6,11 @@ Each side of a frame is traced column by column, or row by row (``rule_traces``)
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
+from segmentation.rule_band import ExpectedRule, Mask
 from segmentation.rule_erasing import SLACK, erase_rules
-from segmentation.rule_traces import ExpectedRule, Mask, median, trace_rules
+from segmentation.rule_traces import trace_rules
 
 SIDES = ("top", "bottom", "left", "right")
 
@@ -61,7 +63,7 @@ def remove_frames(inks: Sequence[Mask], expected: Sequence[Frame]) -> list[Frame
     if traced is None:
         return list(expected)
     found = {place: number for number, place in enumerate(traced.which.tolist())}
-    levels, seen = traced.levels.tolist(), traced.seen.tolist()
+    levels, seen, thick = traced.levels.tolist(), traced.seen.tolist(), traced.widths.tolist()
     widths = traced.widths.copy()
     frames = []
     for field, frame in enumerate(expected):
@@ -70,7 +72,7 @@ def remove_frames(inks: Sequence[Mask], expected: Sequence[Frame]) -> list[Frame
         if not own:
             frames.append(frame)
             continue
-        width = median(traced.widths[own])
+        width = median(thick[number] for number in own)
         widths[own] = width
         places = {
             side: getattr(frame, side) if number is None else levels[number]
