@@ -104,7 +104,7 @@ def find_runs(
         First and past-last piece, int16 (N, 2); and x, y, width, height in raster pixels, int (N, 4).
     """
     widest = limits.width * height
-    last_open = _last_open(settled)
+    next_open = _next_open(settled, len(pieces.areas))
     usual = _usual_height(pieces)
     white, high, wide, narrow = (usual * v for v in (BODY_GAP, BODY_HEIGHT, BODY_WIDTH, BODIES_WIDTH))
     edges = [(x, y, x + width, y + height) for x, y, width, height in pieces.boxes.tolist()]
@@ -112,7 +112,8 @@ def find_runs(
     for start in range(len(edges)):
         left, top, right, bottom = edges[start]
         part_left, part_top, part_bottom, bodies = left, top, bottom, 0
-        for stop in range(start + 1, min(start + limits.pieces, len(edges)) + 1):
+        last = min(start + limits.pieces, len(edges))
+        for stop in range(start + 1, last + 1 if next_open[start] < last else start + 2):
             x0, y0, x1, y1 = edges[stop - 1]
             if x0 - right > white:
                 bodies += part_bottom - part_top >= high and right - part_left >= wide
@@ -126,19 +127,21 @@ def find_runs(
             if stop > start + 1:
                 if across > widest or (bodies + body > 1 and across > narrow):
                     break
-                if last_open and last_open[stop - 1] < start:
+                if next_open[start] >= stop:
                     continue
             spans.append((start, stop))
             rectangles.append((left, top, right - left, bottom - top))
     return np.array(spans, np.int16).reshape(-1, 2), np.array(rectangles, np.intp).reshape(-1, 4)
 
 
-def _last_open(settled: NDArray[np.bool_] | None) -> list[int]:
-    """For each piece the last one up to it that is not settled, -1 if all are; empty for no pieces."""
-    if settled is None or not len(settled):
-        return []
-    last: list[int] = np.maximum.accumulate(np.where(settled, -1, np.arange(len(settled)))).tolist()
-    return last
+def _next_open(settled: NDArray[np.bool_] | None, count: int) -> list[int]:
+    """For each of so many pieces the next one, itself included, that is not settled; ``count`` if none is."""
+    places = np.arange(count)
+    if settled is None:
+        return places.tolist()
+    following = np.minimum.accumulate(np.where(settled, count, places)[::-1])[::-1]
+    result: list[int] = following.tolist()
+    return result
 
 
 def _usual_height(pieces: Pieces) -> float:

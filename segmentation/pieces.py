@@ -108,9 +108,11 @@ def cut_doubtful(
         nothing = np.zeros(parts.labels.shape, np.uint16)
         return Pieces(nothing, np.zeros((0, 4), np.int32), np.zeros(0, np.int32))
     ink = parts.ink
-    stroke = stroke_width(ink)
     inked = np.flatnonzero(ink)
-    slant, middle = _lean(inked, ink.shape[1])
+    slant, middle, stroke = 0.0, 0.0, 2.0
+    if (parts.boxes[doubtful, 2] >= MIN_CUT_WIDTH * height).any():
+        stroke = stroke_width(ink)
+        slant, middle = _lean(inked, ink.shape[1])
     cut = _cut(parts, inked, doubtful, slant, middle, stroke, height)
     whole = np.flatnonzero(~doubtful)
     extents = cut.extents.join(Extents.of_components(parts.these(whole), slant, middle))
