@@ -5,6 +5,7 @@ Best paths come from the lattice's scores (``model.path_scores``), probabilities
 """
 
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ __all__ = [
 _LEAST_SHARE = 1e-4
 # Several paths may spell one text (a speck kept or left out), so more paths than texts are looked at.
 _PATHS_PER_TEXT = 3
+_VALUE = itemgetter(1)
 
 
 def decode(
@@ -116,31 +118,48 @@ class RowReader:
         texts = [(self._text(path), confidence) for path, confidence in ranked]
         best, confidence = texts[0]
         runners_up = tuple(text for text in texts[1:] if text[1] > _LEAST_SHARE * confidence)
-        return Reading(best, confidence, self._characters(ranked[0][0], trust * labels), runners_up)
+        return Reading(best, confidence, self._characters(ranked[0][0], labels, trust), runners_up)
 
-    def _characters(self, path: Path, labels: NDArray[np.float64]) -> tuple[CharacterReading, ...]:
+    def _characters(
+        self, path: Path, labels: NDArray[np.float64], trust: float
+    ) -> tuple[CharacterReading, ...]:
         """Characters with their probabilities, summed over the cuts that hold the same ink."""
         if not path.candidates:
             return ()
-        chosen = np.array(path.candidates)
-        overlaps, same = _shared_ink(self._lattice, chosen)
-        places = np.arange(len(chosen))
-        own = np.array(path.labels)
-        confidences = np.minimum(_summed(same, labels)[places, own], 1.0)
-        others = np.minimum(_summed(overlaps, labels), (1.0 - confidences)[:, None])
-        others[places, own] = -1.0
-        order = np.argsort(-others, axis=1)[:, : min(self._shown, others.shape[1] - 1)]
-        values = others[places[:, None], order].tolist()
+        chosen, places, own = np.array(path.candidates), np.arange(len(path.labels)), np.array(path.labels)
+        same = around = labels[chosen]
+        shared = _sharing(self._lattice, chosen)
+        if len(shared):
+            overlaps, mostly = _shared_ink(self._lattice, chosen[shared])
+            same, around = same.copy(), around.copy()
+            same[shared] = _summed(mostly, labels)
+            around[shared] = _summed(overlaps, labels)
+        confidences = np.minimum(trust * same[places, own], 1.0)
+        around = np.minimum(trust * around, (1.0 - confidences)[:, None])
+        around[places, own] = -1.0
+        alternatives = self._alternatives(around)
         names = self._scores.characters
-        alternatives = (
-            tuple((names[k], value) for k, value in zip(ks, row, strict=True) if value > _LEAST_SHARE)
-            for ks, row in zip(order.tolist(), values, strict=True)
-        )
         rows = zip(path.candidates, path.labels, confidences.tolist(), alternatives, strict=True)
         return tuple(
             CharacterReading(names[label], confidence, candidate, others)
             for candidate, label, confidence, others in rows
         )
+
+    def _alternatives(self, around: NDArray[np.float64]) -> list[tuple[tuple[str, float], ...]]:
+        """For each place the likeliest labels that are worth a reader's time, from all of them, (L, C).
+
+        Nearly every place has none or one, so that sorting these few costs less than sorting rows.
+        """
+        places, labels = np.nonzero(around > _LEAST_SHARE)
+        values = around[places, labels].tolist()
+        names = self._scores.characters
+        found: list[list[tuple[str, float]]] = [[] for _ in around]
+        for place, label, value in zip(places.tolist(), labels.tolist(), values, strict=True):
+            found[place].append((names[label], value))
+        for others in found:
+            if len(others) > 1:
+                others.sort(key=_VALUE, reverse=True)
+        return [tuple(others[: self._shown]) for others in found]
 
     def _text(self, path: Path) -> str:
         characters = [self._scores.characters[label] for label in path.labels]
@@ -217,6 +236,24 @@ def _summed(which: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np
     """
     rows, columns = np.nonzero(which)
     return np.add.reduceat(values[columns], np.searchsorted(rows, np.arange(len(which))), axis=0)
+
+
+def _sharing(lattice: Lattice, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Which of the chosen candidates, by their place among these, share ink with any other candidate.
+
+    Args:
+        lattice: of N candidates.
+        chosen: int (L,) those of a path, no two of which share ink.
+    """
+    starts, stops = lattice.starts, lattice.stops
+    if len(chosen) == len(starts):
+        return chosen[:0]  # all candidates are of one path
+    covers = np.zeros(len(lattice.piece_ink) + 1, np.intp)
+    np.add.at(covers, starts, 1)
+    np.subtract.at(covers, stops, 1)
+    covered = np.append(0, covers.cumsum().cumsum())  # [p] sums how often the pieces before p are covered
+    first, last = starts[chosen], stops[chosen]
+    return np.flatnonzero(covered[last] - covered[first] > last - first)
 
 
 def _shared_ink(lattice: Lattice, chosen: NDArray[np.integer]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -11,6 +11,7 @@ at every node (one backward pass), each arc gets the probability of being taken 
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, inf, log
 from operator import itemgetter, mul
 
@@ -25,6 +26,7 @@ _LABELS_TRIED = 5
 _NEGLIGIBLE = 1e-5
 
 Choices = list[tuple[float, int]]
+_SCORE = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class LengthCounter:
     saturating: bool
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(cls, min_length: int, max_length: int, pieces: int) -> "LengthCounter":
         """The counter of a range of lengths, for a row of so many pieces."""
         least = max(min_length, 0)
@@ -65,6 +68,10 @@ class LengthCounter:
     def shift(self, pieces: int, character: bool) -> int:
         """By how many columns an arc over so many pieces moves a path; ``columns`` if out of the table."""
         return int(character) if self.saturating else min(pieces - int(character), self.columns)
+
+    def fits(self, shift: int) -> bool:
+        """Whether an arc that moves a path so far leads anywhere within the table."""
+        return self.saturating or shift < self.columns
 
     def padded(self, row: list[float], nothing: float) -> list[float]:
         """The row of an arc's end, such that dropping ``shift`` columns gives what its start looks up."""
@@ -100,22 +107,19 @@ class PathFinder:
 
     def __init__(self, scores: PathScores, counter: LengthCounter) -> None:
         """Builds the arcs, and the best continuation of every state."""
-        self._counter = counter
+        self._scores, self._counter = scores, counter
         self._pieces = len(scores.skips)
+        self._skips = scores.skips.tolist()
+        self._best = (scores.labels.max(axis=1) + scores.cuts).tolist()
+        self._arcs: list[list[tuple[int, int, int]]] = [[] for _ in self._skips]
         skip = counter.shift(1, character=False)
-        self._arcs: list[list[tuple[int, int, int, Choices]]] = [
-            [(node + 1, SKIP, skip, [(score, SKIP)])] for node, score in enumerate(scores.skips.tolist())
-        ]
-        tried = np.argsort(-scores.labels, axis=1)[:, :_LABELS_TRIED]
-        rows = np.arange(len(tried))[:, None]
-        values = scores.labels[rows, tried] + scores.cuts[:, None]
-        choices = zip(values.tolist(), tried.tolist(), strict=True)
-        spans = zip(scores.starts, scores.stops, strict=True)
-        for index, ((start, stop), (best, labels)) in enumerate(zip(spans, choices, strict=True)):
-            if best[0] <= NEVER:
-                continue
+        if counter.fits(skip):
+            for node, arcs in enumerate(self._arcs):
+                arcs.append((node + 1, SKIP, skip))
+        for index, (start, stop) in enumerate(zip(scores.starts, scores.stops, strict=True)):
             shift = counter.shift(stop - start, character=True)
-            self._arcs[start].append((stop, index, shift, list(zip(best, labels, strict=True))))
+            if self._best[index] > NEVER and counter.fits(shift):
+                self._arcs[start].append((stop, index, shift))
         self._continuations = self._best_continuations()
 
     @property
@@ -125,70 +129,95 @@ class PathFinder:
 
     def _best_continuations(self) -> list[list[float]]:
         """Best score to the end, for every node and column."""
-        counter = self._counter
+        counter, skips, values = self._counter, self._skips, self._best
         last = counter.padded([0.0 if allowed else -inf for allowed in counter.allowed], -inf)
         rows = [last] * (self._pieces + 1)
         for node in range(self._pieces - 1, -1, -1):
             row = [-inf] * counter.columns
-            for stop, _, shift, choices in self._arcs[node]:
-                score = choices[0][0]
+            for stop, candidate, shift in self._arcs[node]:
+                score = skips[node] if candidate == SKIP else values[candidate]
+                if counter.columns == 1:  # nearly all rows of digits
+                    row = [max(row[0], score + rows[stop][0])]
+                    continue
                 rest = zip(row, rows[stop][shift:], strict=False)
                 row = [a if a > score + b else score + b for a, b in rest]
             rows[node] = counter.padded(row, -inf)
         return rows
 
     def best_paths(self, limit: int, margin: float) -> Iterator[Path]:
-        """Yields up to ``limit`` paths, best first, none more than ``margin`` below the best.
+        """Yields up to ``limit`` paths, best first, none that is ``margin`` or more below the best.
 
-        Each path is the best continuation of a prefix; the ways in which it could have gone on otherwise
-        are queued with their exact final score. Labels beyond the five best of a candidate are not tried.
+        Each path leaves the best continuation of a state, once, and follows the best one from there; the
+        places where it may leave that one too are queued with their exact final score. Labels beyond the five
+        best of a candidate are not tried.
         """
         if not self.feasible:
             return
         best = self._continuations[0][0]
-        bounds = [best - margin] * limit
-        queue: list[tuple[float, int, _Way]] = [(-best, 0, (best, 0.0, 0, 0, ()))]
-        pushed = 0
+        choices = _best_labels(self._scores, margin)
+        tracks: dict[tuple[int, int], list[_Track]] = {}
+        nearest = [-margin] * limit  # the smallest losses queued so far, negative; a heap, the largest first
+        queue: list[tuple[float, int, tuple, _Track]] = []
+        pushed, loss, steps, node, column = 0, 0.0, (), 0, 0
         for _ in range(limit):
+            while node < self._pieces:
+                state = (node, column)
+                if state not in tracks:
+                    tracks[state] = self._tracks(node, column, choices, margin)
+                here = tracks[state]
+                for track in here[1:]:
+                    total = loss + track[0]
+                    if total >= -nearest[0]:
+                        break
+                    heapq.heappushpop(nearest, -total)
+                    pushed += 1
+                    heapq.heappush(queue, (total, pushed, steps, track))
+                _, node, column, candidate, label = here[0]
+                if candidate != SKIP:
+                    steps = (steps, candidate, label)
+            yield _path(best - loss, steps)
             if not queue:
                 return
-            final, _, way = heapq.heappop(queue)
-            while way[2] < self._pieces:
-                ways = self._ways_on(way, bounds[0])
-                way = max(ways)
-                for other in ways:
-                    if other is not way:
-                        heapq.heappushpop(bounds, other[0])
-                        pushed += 1
-                        heapq.heappush(queue, (-other[0], pushed, other))
-            yield _path(-final, way[4])
+            loss, _, steps, (_, node, column, candidate, label) = heapq.heappop(queue)
+            if candidate != SKIP:
+                steps = (steps, candidate, label)
 
-    def _ways_on(self, way: "_Way", bound: float) -> list["_Way"]:
-        """The ways one arc longer whose final score exceeds the bound, but the best in any case."""
-        _, score, node, column, prefix = way
+    def _tracks(self, node: int, column: int, choices: list["Choices"], margin: float) -> list["_Track"]:
+        """The ways to go on from a state that lose less than the margin against the best, best first."""
         counter = self._counter
-        ways: list[_Way] = []
-        best: _Way = (-inf, -inf, node, column, ())
-        for stop, candidate, shift, choices in self._arcs[node]:
+        best = self._continuations[node][column]
+        tracks: list[_Track] = []
+        for stop, candidate, shift in self._arcs[node]:
             after = counter.column(column, shift)
             if after >= counter.columns:
                 continue
             rest = self._continuations[stop][after]
-            for value, label in choices:
-                final = score + value + rest
-                if final <= bound and final <= best[0]:
+            for value, label in [(self._skips[node], SKIP)] if candidate == SKIP else choices[candidate]:
+                loss = best - (value + rest)
+                if loss >= margin and loss > 0.0:
                     break
-                steps = prefix if candidate == SKIP else (prefix, candidate, label)
-                longer = (final, score + value, stop, after, steps)
-                if final > best[0]:
-                    best = longer
-                if final > bound:
-                    ways.append(longer)
-        return ways or [best]
+                tracks.append((loss, stop, after, candidate, label))
+        tracks.sort()
+        return tracks
 
 
-# Best final score, score so far, node, column, and the steps as a chain (earlier steps, candidate, label).
-_Way = tuple[float, float, int, int, tuple]
+# Score lost against the best continuation; the node and column it leads to, the candidate and its label.
+_Track = tuple[float, int, int, int, int]
+
+
+def _best_labels(scores: PathScores, margin: float) -> list[Choices]:
+    """For each candidate its best labels with their scores, best first, none ``margin`` below the first."""
+    close = scores.labels >= scores.labels.max(axis=1, keepdims=True, initial=-inf) - margin
+    candidates, labels = np.nonzero(close)
+    values = scores.labels[close] + scores.cuts[candidates]
+    choices: list[Choices] = [[] for _ in scores.starts]
+    for candidate, label, value in zip(candidates.tolist(), labels.tolist(), values.tolist(), strict=True):
+        choices[candidate].append((value, label))
+    for own in choices:
+        if len(own) > 1:
+            own.sort(key=_SCORE, reverse=True)
+            del own[_LABELS_TRIED:]
+    return choices
 
 
 def _path(score: float, prefix: tuple) -> Path:
@@ -219,6 +248,7 @@ class LatticeChain:
         skips = (scores.skips / temperature).tolist()
         skip = counter.shift(1, character=False)
         arcs: list[list[_Arc]] = [[(p + 1, SKIP, skip, mass)] for p, mass in enumerate(skips)]
+        self._distinct = len(set(zip(scores.starts, scores.stops, strict=True))) == len(masses)
         spans = zip(scores.starts, scores.stops, masses, strict=True)
         for index, (start, stop, mass) in enumerate(spans):
             if mass * temperature < NEVER / 2:
@@ -238,6 +268,8 @@ class LatticeChain:
 
     def text_probability(self, path: Path) -> float:
         """Probability of the path's text: of all paths that spell it, among all paths of any length."""
+        if len(path.labels) == self._pieces and self._distinct:
+            return self.path_probability(path)  # a character for each piece: no other path spells as many
         if self._label_weights is None:
             self._label_weights = self.shares.tolist()
         weights, text, last = self._label_weights, path.labels, len(path.labels)
@@ -278,8 +310,12 @@ class LatticeChain:
             here, visited = rows[node], visits[node]
             for stop, candidate, shift, probability in arcs:
                 visits[stop] += visited * probability
-                right = visited
-                if counter.counts:
+                if counter.columns == 1:  # nearly all rows of digits
+                    right = 0.0
+                    if counter.fits(shift):
+                        rows[stop][0] += here[0] * probability
+                        right = here[0] * ends[stop][0]
+                else:
                     gained = zip(rows[stop], counter.moved(here, shift), strict=False)
                     rows[stop] = [a + probability * b for a, b in gained]
                     right = sum(map(mul, here, ends[stop][shift:]))
@@ -296,6 +332,9 @@ class LatticeChain:
             for node in range(self._pieces - 1, -1, -1):
                 row = [0.0] * counter.columns
                 for stop, _, shift, probability in self._arcs[node]:
+                    if counter.columns == 1:
+                        row[0] += probability * rows[stop][shift]
+                        continue
                     rest = zip(row, rows[stop][shift:], strict=False)
                     row = [a + probability * b for a, b in rest]
                 rows[node] = counter.padded(row, 0.0)
@@ -304,7 +343,6 @@ class LatticeChain:
 
 # The node it leads to, its candidate, its shift (see LengthCounter), its log-mass or probability.
 _Arc = tuple[int, int, int, float]
-_MASS = itemgetter(3)
 
 
 def _normalized(arcs: list[list[_Arc]]) -> tuple[list[list[_Arc]], float]:
@@ -312,12 +350,13 @@ def _normalized(arcs: list[list[_Arc]]) -> tuple[list[list[_Arc]], float]:
     masses = [0.0] * (len(arcs) + 1)
     result: list[list[_Arc]] = []
     for node in range(len(arcs) - 1, -1, -1):
-        terms = [(stop, candidate, shift, mass + masses[stop]) for stop, candidate, shift, mass in arcs[node]]
-        most = max(map(_MASS, terms))
-        weights = [exp(term[3] - most) for term in terms]
+        here = arcs[node]
+        terms = [mass + masses[stop] for stop, _, _, mass in here]
+        most = max(terms)
+        weights = [exp(term - most) for term in terms]
         total = sum(weights)
         masses[node] = most + log(total)
-        shares = zip(terms, weights, strict=True)
+        shares = zip(here, weights, strict=True)
         result.append([(stop, candidate, shift, w / total) for (stop, candidate, shift, _), w in shares])
     result.reverse()
     return result, masses[0]

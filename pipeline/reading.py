@@ -244,21 +244,24 @@ def _field_row(
 
 def _character_rows(key: PageKey, reading: _FieldReading) -> list[Row]:
     rows: list[Row] = []
+    common = {**key._asdict(), "field": reading.spec.name}
     for line, read in zip(reading.lines, reading.readings, strict=True):
-        for character in read.characters:
-            i = character.candidate
+        boxes = line.boxes[[character.candidate for character in read.characters]].tolist()
+        for character, (x, y, width, height) in zip(read.characters, boxes, strict=True):
             rows.append(
                 {
-                    **key._asdict(),
-                    "field": reading.spec.name,
+                    **common,
                     "position": len(rows),
                     "label": character.label,
                     "confidence": float(character.confidence),
                     "alternatives": [
                         {"label": label, "confidence": float(c)} for label, c in character.alternatives
                     ],
-                    **_box(line.boxes[i]),
-                    "crop": line.crops[i].tobytes(),
+                    "box_x": x,
+                    "box_y": y,
+                    "box_width": width,
+                    "box_height": height,
+                    "crop": line.crops[character.candidate].tobytes(),
                 }
             )
     return rows
