@@ -12,8 +12,11 @@ Weighting by the number of pieces: Wang, Yin, Liu, "Handwritten Chinese Text Rec
 Multiple Contexts", IEEE TPAMI 34(8), 2012, there called WSN.
 """
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +64,22 @@ class PathScores:
     skips: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredLattice(Lattice):
+    """A row whose arcs are scored already, together with those of other rows: see ``score_rows``.
+
+    Attributes:
+        scores: of its arcs.
+        constraint, options: under which they hold.
+    """
+
+    scores: PathScores
+    constraint: Constraint
+    options: DecodingOptions
+
+
 def score_lattice(lattice: Lattice, constraint: Constraint, options: DecodingOptions) -> PathScores:
-    """Scores all arcs of a lattice under a charset.
+    """Scores all arcs of a lattice under a charset; at once if ``score_rows`` did.
 
     Only the classes of the charset and not-a-character count; the mass of all others is renormalised away.
 
@@ -70,38 +87,164 @@ def score_lattice(lattice: Lattice, constraint: Constraint, options: DecodingOpt
         ValueError: arrays that do not fit together, candidates outside the pieces, or NaN.
         KeyError: no charset has this name.
     """
-    _check(lattice)
-    characters, columns = _charset_columns(constraint.charset)
-    probs = np.exp(lattice.log_probs[:, columns], dtype=np.float64) + _LEAST_PROBABILITY**2
-    probs /= probs.sum(axis=1, keepdims=True)
-    rejection = probs[:, -1]
-    labels = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
-    labels = weigh_labels(labels, 1.0 - rejection, lattice.bounds, characters, options.line_spread)
-    labels = weigh_by_neighbours(
-        labels,
-        1.0 - rejection,
-        lattice.starts,
-        lattice.stops,
-        lattice.bounds,
-        characters,
-        options.kind_strength,
-    )
-    starts, stops = lattice.starts.tolist(), lattice.stops.tolist()
+    if isinstance(lattice, ScoredLattice) and (lattice.constraint, lattice.options) == (constraint, options):
+        return lattice.scores
+    return score_rows([lattice], [constraint], options)[0].scores
+
+
+def score_rows(
+    lattices: Sequence[Lattice], constraints: Sequence[Constraint], options: DecodingOptions
+) -> list[ScoredLattice]:
+    """Scores several rows, each as ``score_lattice`` does.
+
+    Most rows of a form hold a few characters, for which calling numpy costs far more than computing does. So
+    all that does not look beyond a candidate is computed for the candidates of all rows in one go.
+
+    Args:
+        lattices: the rows.
+        constraints: of each row.
+        options: weights.
+
+    Raises:
+        ValueError: as ``score_lattice``, for any of the rows.
+        KeyError: no charset has this name.
+    """
+    if not lattices:
+        return []
+    rows = _Rows.of(lattices)
+    sizes = [_usual_sizes(*row) for row in zip(lattices, constraints, strict=True)]
+    labels, rejection = _score_labels(rows, lattices, constraints, options)
     is_character = np.log(np.maximum(1.0 - rejection, options.rejection_floor))
-    sizes = _usual_sizes(lattice, constraint)
-    shape = _shape_scores(lattice, sizes, options)
-    widths = lattice.stops - lattice.starts
-    throughout = _rejected_throughout(starts, stops, rejection, len(lattice.piece_ink))
+    shape = _shape_scores(rows, sizes, options)
+    widths = rows.stops - rows.starts
+    throughout = _rejected_throughout(rows.starts, widths, rejection, len(rows.piece_ink))
     futile = (widths > 1) & (rejection > _SURELY_REJECTED) & (throughout < _READ_OTHERWISE)
-    return PathScores(
-        starts=starts,
-        stops=stops,
-        characters=characters,
-        cuts=np.where(futile, NEVER, options.segmentation_weight * widths * is_character + shape),
-        labels=np.log(np.maximum(labels, _LEAST_PROBABILITY)),
-        unreadable=np.where(futile, NEVER, np.log(throughout) + shape),
-        skips=_skip_scores(lattice, rejection, sizes, options),
-    )
+    cuts = np.where(futile, NEVER, options.segmentation_weight * widths * is_character + shape)
+    unreadable = np.where(futile, NEVER, np.log(throughout) + shape)
+    skips = _skip_scores(rows, rejection, sizes, options)
+    scored = []
+    for row, (lattice, constraint) in enumerate(zip(lattices, constraints, strict=True)):
+        here, pieces = rows.candidates(row), rows.pieces(row)
+        scores = PathScores(
+            starts=lattice.starts.tolist(),
+            stops=lattice.stops.tolist(),
+            characters=_charset_columns(constraint.charset)[0],
+            cuts=cuts[here],
+            labels=labels[row],
+            unreadable=unreadable[here],
+            skips=skips[pieces],
+        )
+        parts = (lattice.starts, lattice.stops, lattice.log_probs, lattice.bounds)
+        parts += (lattice.piece_bounds, lattice.piece_ink)
+        scored.append(ScoredLattice(*parts, scores, constraint, options))
+    return scored
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Several lattices as one.
+
+    Attributes:
+        starts, stops: int (N,) of all candidates, where the pieces of all rows are numbered in one go.
+        bounds: float64 (N, 4) of all candidates.
+        piece_bounds, piece_ink: float32 (P, 4), (P,) of all pieces.
+        ends, piece_ends: int (R + 1,) row r has the candidates ``ends[r] <= i < ends[r + 1]``; the same for
+            its pieces.
+    """
+
+    starts: NDArray[np.intp]
+    stops: NDArray[np.intp]
+    bounds: NDArray[np.float64]
+    piece_bounds: NDArray[np.float32]
+    piece_ink: NDArray[np.float32]
+    ends: list[int]
+    piece_ends: list[int]
+
+    @classmethod
+    def of(cls, lattices: Sequence[Lattice]) -> "_Rows":
+        """Joins lattices.
+
+        Raises:
+            ValueError: the arrays of one do not fit together.
+        """
+        for lattice in lattices:
+            _check_shapes(lattice)
+        counts = [len(lattice.starts) for lattice in lattices]
+        pieces = [len(lattice.piece_ink) for lattice in lattices]
+        piece_ends = [0, *accumulate(pieces)]
+        first = np.repeat(piece_ends[:-1], counts)
+        starts = np.concatenate([lattice.starts for lattice in lattices])
+        stops = np.concatenate([lattice.stops for lattice in lattices])
+        inside = (starts >= 0) & (starts < stops) & (stops <= np.repeat(pieces, counts))
+        ends = [0, *accumulate(counts)]
+        if not inside.all():
+            wrong = int(np.argmin(inside))
+            row = bisect_right(ends, wrong) - 1
+            raise ValueError(
+                f"candidate {wrong - ends[row]} of the lattice covers none of its {pieces[row]} pieces"
+            )
+        return cls(
+            starts + first,
+            stops + first,
+            np.concatenate([lattice.bounds for lattice in lattices]).astype(np.float64),
+            np.concatenate([lattice.piece_bounds for lattice in lattices]),
+            np.concatenate([lattice.piece_ink for lattice in lattices]),
+            ends,
+            piece_ends,
+        )
+
+    def candidates(self, row: int) -> slice:
+        """Those of a row."""
+        return slice(self.ends[row], self.ends[row + 1])
+
+    def pieces(self, row: int) -> slice:
+        """Those of a row."""
+        return slice(self.piece_ends[row], self.piece_ends[row + 1])
+
+    def by_candidate(self, values: list[float]) -> NDArray[np.float64]:
+        """A value of each row for each of its candidates."""
+        return np.repeat(values, np.diff(self.ends))
+
+
+def _score_labels(
+    rows: _Rows, lattices: Sequence[Lattice], constraints: Sequence[Constraint], options: DecodingOptions
+) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+    """The log-probabilities of the labels of each row, float64 (N_r, C); not-a-character's of all, (N,)."""
+    labels: list[NDArray[np.float64]] = [np.zeros((0, 0))] * len(lattices)
+    rejection = np.zeros(rows.ends[-1])
+    alike: dict[str, list[int]] = {}
+    for row, constraint in enumerate(constraints):
+        alike.setdefault(constraint.charset, []).append(row)
+    for charset, members in alike.items():
+        characters, columns = _charset_columns(charset)
+        logs = np.concatenate([lattices[row].log_probs for row in members])
+        if np.isnan(logs).any():
+            raise ValueError("the lattice has log-probabilities that are not a number")
+        probs = np.exp(logs[:, columns], dtype=np.float64) + _LEAST_PROBABILITY**2
+        probs /= probs.sum(axis=1, keepdims=True)
+        read = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
+        at = 0
+        for row in members:
+            stop = at + len(lattices[row].starts)
+            rejection[rows.candidates(row)] = probs[at:stop, -1]
+            labels[row] = read[at:stop]
+            labels[row][:] = _weighed(labels[row], 1.0 - probs[at:stop, -1], lattices[row], characters, options)
+            at = stop
+        np.log(np.maximum(read, _LEAST_PROBABILITY), out=read)
+    return labels, rejection
+
+
+def _weighed(
+    labels: NDArray[np.float64],
+    trust: NDArray[np.float64],
+    lattice: Lattice,
+    characters: str,
+    options: DecodingOptions,
+) -> NDArray[np.float64]:
+    """The label probabilities of a row, given also where the ink stands, and beside what."""
+    labels = weigh_labels(labels, trust, lattice.bounds, characters, options.line_spread)
+    starts, stops, bounds = lattice.starts, lattice.stops, lattice.bounds
+    return weigh_by_neighbours(labels, trust, starts, stops, bounds, characters, options.kind_strength)
 
 
 @lru_cache(maxsize=64)
@@ -111,16 +254,11 @@ def _charset_columns(charset: str) -> tuple[str, NDArray[np.intp]]:
     return "".join(CHARACTERS[k] for k in allowed), np.append(allowed, NOT_A_CHARACTER)
 
 
-def _check(lattice: Lattice) -> None:
+def _check_shapes(lattice: Lattice) -> None:
     count, pieces = len(lattice.starts), len(lattice.piece_ink)
     shapes = (lattice.stops.shape, lattice.log_probs.shape, lattice.bounds.shape, lattice.piece_bounds.shape)
     if shapes != ((count,), (count, CLASS_COUNT), (count, 4), (pieces, 4)):
         raise ValueError(f"lattice of {count} candidates and {pieces} pieces has arrays of shapes {shapes}")
-    inside = (lattice.starts >= 0) & (lattice.starts < lattice.stops) & (lattice.stops <= pieces)
-    if not inside.all():
-        raise ValueError(f"candidate {np.argmin(inside)} of the lattice covers none of its {pieces} pieces")
-    if np.isnan(lattice.log_probs).any():
-        raise ValueError("the lattice has log-probabilities that are not a number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,53 +291,66 @@ def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float32]) 
     return float(values[order[min(int(middle), len(values) - 1)]])
 
 
-def _shape_scores(lattice: Lattice, sizes: _Sizes, options: DecodingOptions) -> NDArray[np.float64]:
+def _shape_scores(rows: _Rows, sizes: list[_Sizes], options: DecodingOptions) -> NDArray[np.float64]:
     """Gaussian penalties on size and inner gaps, float64 (N,), at most 0."""
-    left, top, right, bottom = lattice.bounds.astype(np.float64).T
-    excess = np.log(np.maximum((right - left) / sizes.pitch, 1.0)) / options.width_tolerance
-    heights = np.abs(np.log(np.maximum(bottom - top, 1e-3) / sizes.height))
+    left, top, right, bottom = rows.bounds.T
+    pitch = rows.by_candidate([own.pitch for own in sizes])
+    height = rows.by_candidate([own.height for own in sizes])
+    excess = np.log(np.maximum((right - left) / pitch, 1.0)) / options.width_tolerance
+    heights = np.abs(np.log(np.maximum(bottom - top, 1e-3) / height))
     misfit = np.maximum(heights - np.log(2.0), 0.0) / options.height_tolerance
-    gaps = _gaps_before(lattice) / (sizes.height * options.gap_tolerance)
-    squares = np.append(0.0, (gaps * gaps).cumsum())
-    # squares[p + 1] sums the gaps before pieces 0..p; those within a candidate start at its second piece.
-    inner = squares[lattice.stops] - squares[lattice.starts + 1]
+    inner = _inner_gaps(rows) / (height * options.gap_tolerance) ** 2
     scores: NDArray[np.float64] = -0.5 * (excess * excess + misfit * misfit + inner)
     return scores
 
 
-def _gaps_before(lattice: Lattice) -> NDArray[np.float64]:
-    """White space between each piece and all ink to its left, float64 (P,); 0 where they overlap."""
-    gaps = np.zeros(len(lattice.piece_ink))
-    if len(gaps) > 1:
-        reach = np.maximum.accumulate(lattice.piece_bounds[:, 2])
-        gaps[1:] = np.maximum(lattice.piece_bounds[1:, 0] - reach[:-1], 0.0)
-    return gaps
+def _inner_gaps(rows: _Rows) -> NDArray[np.float64]:
+    """Squares of the white gaps between the pieces of each candidate, summed, float64 (N,).
+
+    A gap is the white space between a piece and all ink of the row to its left; 0 where they overlap.
+    """
+    left, right = rows.piece_bounds[:, 0], rows.piece_bounds[:, 2]
+    reach = np.zeros(len(left), np.float32)
+    for first, last in pairwise(rows.piece_ends):
+        np.maximum.accumulate(right[first:last], out=reach[first:last])
+    gaps = np.zeros(len(left))
+    gaps[1:] = np.maximum(left[1:] - reach[:-1], 0.0)
+    squares = gaps * gaps
+    # Those within a candidate stand before its second piece and the following ones.
+    inner = np.zeros(len(rows.starts))
+    widths = rows.stops - rows.starts
+    for place in range(1, int(widths.max(initial=0))):
+        wide = np.flatnonzero(widths > place)
+        inner[wide] += squares[rows.starts[wide] + place]
+    return inner
 
 
 def _rejected_throughout(
-    starts: list[int], stops: list[int], rejection: NDArray[np.float64], pieces: int
+    starts: NDArray[np.intp], widths: NDArray[np.intp], rejection: NDArray[np.float64], pieces: int
 ) -> NDArray[np.float64]:
     """Probability that a candidate's ink is no character however it is cut: float64 (N,).
 
     The least not-a-character probability of all candidates that share a piece with it: half a letter is
     surely no character, but the whole letter is one.
     """
-    verdicts = rejection.tolist()
-    least = [1.0] * pieces
-    for start, stop, verdict in zip(starts, stops, verdicts, strict=True):
-        for piece in range(start, stop):
-            if verdict < least[piece]:
-                least[piece] = verdict
-    throughout = [min(least[start:stop]) for start, stop in zip(starts, stops, strict=True)]
-    return np.maximum(np.array(throughout, np.float64), _LEAST_PROBABILITY)
+    least = np.ones(pieces)
+    np.minimum.at(least, starts, rejection)
+    wider = [np.flatnonzero(widths > place) for place in range(1, int(widths.max(initial=0)))]
+    for place, wide in enumerate(wider, 1):
+        np.minimum.at(least, starts[wide] + place, rejection[wide])
+    throughout = least[starts]
+    for place, wide in enumerate(wider, 1):
+        throughout[wide] = np.minimum(throughout[wide], least[starts[wide] + place])
+    return np.maximum(throughout, _LEAST_PROBABILITY)
 
 
 def _skip_scores(
-    lattice: Lattice, rejection: NDArray[np.float64], sizes: _Sizes, options: DecodingOptions
+    rows: _Rows, rejection: NDArray[np.float64], sizes: list[_Sizes], options: DecodingOptions
 ) -> NDArray[np.float64]:
     """A piece that no candidate covers alone is taken for surely no character."""
-    alone = np.flatnonzero(lattice.stops - lattice.starts == 1)
-    doubt = np.ones(len(lattice.piece_ink))
-    doubt[lattice.starts[alone]] -= np.log(np.maximum(rejection[alone], _LEAST_PROBABILITY))
-    scores: NDArray[np.float64] = -options.skip_cost * lattice.piece_ink / sizes.ink * doubt
+    alone = np.flatnonzero(rows.stops - rows.starts == 1)
+    doubt = np.ones(len(rows.piece_ink))
+    doubt[rows.starts[alone]] -= np.log(np.maximum(rejection[alone], _LEAST_PROBABILITY))
+    ink = np.repeat(np.array([own.ink for own in sizes], np.float32), np.diff(rows.piece_ends))
+    scores: NDArray[np.float64] = -options.skip_cost * rows.piece_ink / ink * doubt
     return scores
