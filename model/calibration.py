@@ -75,6 +75,13 @@ class ConfidenceMap:
         logit = self.c + self.a * math.log(p) - self.b * math.log1p(-p) + self.d * math.log(max(length, 1))
         return 1.0 / (1.0 + math.exp(-min(max(logit, -700.0), 700.0)))
 
+    def of_single(self, probabilities: Sequence[float]) -> list[float]:
+        """Maps the probabilities of single characters, each as a call does."""
+        a, b, c, log, log1p, exp = self.a, self.b, self.c, math.log, math.log1p, math.exp
+        kept = [min(max(p, _LEAST), 1.0 - _LEAST) for p in probabilities]
+        logits = [c + a * log(p) - b * log1p(-p) for p in kept]
+        return [1.0 / (1.0 + exp(-min(max(logit, -700.0), 700.0))) for logit in logits]
+
 
 IDENTITY = ConfidenceMap()
 
@@ -116,13 +123,14 @@ class Calibration:
         confidence = self.fields[kind](reading.confidence, len(reading.characters))
         others = _scaled(reading.runners_up, reading.confidence, confidence)
         of_character = self.characters[kind]
-        characters = tuple([_calibrated(character, of_character) for character in reading.characters])
+        stated = [character.confidence for character in reading.characters]
+        pairs = zip(reading.characters, of_character.of_single(stated), strict=True)
+        characters = tuple([_calibrated(character, after) for character, after in pairs])
         return Reading(reading.text, confidence, characters, others)
 
 
-def _calibrated(character: CharacterReading, confidence_map: ConfidenceMap) -> CharacterReading:
+def _calibrated(character: CharacterReading, confidence: float) -> CharacterReading:
     """Made anew by its class: a page has hundreds, and ``dataclasses.replace`` takes five times as long."""
-    confidence = confidence_map(character.confidence)
     others = _scaled(character.alternatives, character.confidence, confidence)
     return CharacterReading(character.label, confidence, character.candidate, others)
 

@@ -5,7 +5,6 @@ Best paths come from the lattice's scores (``model.path_scores``), probabilities
 """
 
 from dataclasses import replace
-from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from model.lattice import (
     Reading,
 )
 from model.path_scores import PathScores, score_lattice
-from model.path_search import LatticeChain, LengthCounter, Path, PathFinder
+from model.path_search import LatticeChain, LengthCounter, Path, PathFinder, few_largest
 from model.permutation import assign, exchange_odds
 
 __all__ = [
@@ -36,7 +35,6 @@ __all__ = [
 _LEAST_SHARE = 1e-4
 # Several paths may spell one text (a speck kept or left out), so more paths than texts are looked at.
 _PATHS_PER_TEXT = 3
-_VALUE = itemgetter(1)
 
 
 def decode(
@@ -146,20 +144,12 @@ class RowReader:
         )
 
     def _alternatives(self, around: NDArray[np.float64]) -> list[tuple[tuple[str, float], ...]]:
-        """For each place the likeliest labels that are worth a reader's time, from all of them, (L, C).
-
-        Nearly every place has none or one, so that sorting these few costs less than sorting rows.
-        """
-        places, labels = np.nonzero(around > _LEAST_SHARE)
-        values = around[places, labels].tolist()
+        """For each place the likeliest labels that are worth a reader's time, from all of them, (L, C)."""
         names = self._scores.characters
-        found: list[list[tuple[str, float]]] = [[] for _ in around]
-        for place, label, value in zip(places.tolist(), labels.tolist(), values, strict=True):
-            found[place].append((names[label], value))
-        for others in found:
-            if len(others) > 1:
-                others.sort(key=_VALUE, reverse=True)
-        return [tuple(others[: self._shown]) for others in found]
+        return [
+            tuple([(names[label], value) for value, label in others]) if others else ()
+            for others in few_largest(around, _LEAST_SHARE, self._shown)
+        ]
 
     def _text(self, path: Path) -> str:
         characters = [self._scores.characters[label] for label in path.labels]

@@ -26,7 +26,7 @@ _LABELS_TRIED = 5
 _NEGLIGIBLE = 1e-5
 
 Choices = list[tuple[float, int]]
-_SCORE = itemgetter(0)
+_VALUE = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,8 @@ class PathFinder:
         if not self.feasible:
             return
         best = self._continuations[0][0]
-        choices = _best_labels(self._scores, margin)
+        values = self._scores.labels + self._scores.cuts[:, None]
+        choices = few_largest(values, np.array(self._best)[:, None] - margin, _LABELS_TRIED)
         tracks: dict[tuple[int, int], list[_Track]] = {}
         nearest = [-margin] * limit  # the smallest losses queued so far, negative; a heap, the largest first
         queue: list[tuple[float, int, tuple, _Track]] = []
@@ -205,19 +206,29 @@ class PathFinder:
 _Track = tuple[float, int, int, int, int]
 
 
-def _best_labels(scores: PathScores, margin: float) -> list[Choices]:
-    """For each candidate its best labels with their scores, best first, none ``margin`` below the first."""
-    close = scores.labels >= scores.labels.max(axis=1, keepdims=True, initial=-inf) - margin
-    candidates, labels = np.nonzero(close)
-    values = scores.labels[close] + scores.cuts[candidates]
-    choices: list[Choices] = [[] for _ in scores.starts]
-    for candidate, label, value in zip(candidates.tolist(), labels.tolist(), values.tolist(), strict=True):
-        choices[candidate].append((value, label))
-    for own in choices:
+def few_largest(
+    values: NDArray[np.float64], least: NDArray[np.float64] | float, count: int
+) -> list[list[tuple[float, int]]]:
+    """The largest values of each row and their columns, largest first; of equal ones the leftmost first.
+
+    Args:
+        values: float64 (R, C).
+        least: only larger ones are looked at, one for all rows or (R, 1).
+        count: how many of a row at most.
+    """
+    large = values > least
+    if 0 < count < values.shape[1]:
+        place = values.shape[1] - count
+        large &= values >= np.partition(values, place, axis=1)[:, place : place + 1]
+    rows, columns = np.nonzero(large)
+    found: list[list[tuple[float, int]]] = [[] for _ in values]
+    for row, value, column in zip(rows.tolist(), values[large].tolist(), columns.tolist(), strict=True):
+        found[row].append((value, column))
+    for own in found:
         if len(own) > 1:
-            own.sort(key=_SCORE, reverse=True)
-            del own[_LABELS_TRIED:]
-    return choices
+            own.sort(key=_VALUE, reverse=True)
+            del own[count:]
+    return found
 
 
 def _path(score: float, prefix: tuple) -> Path:
@@ -255,7 +266,7 @@ class LatticeChain:
                 continue
             arcs[start].append((stop, index, counter.shift(stop - start, character=True), mass))
         self._arcs, self._log_mass = _normalized(arcs)
-        self._label_weights: list[list[float]] | None = None
+        self._tables: tuple[list[list[float]], list[tuple[int, float, float] | None]] | None = None
 
     @property
     def log_mass(self) -> float:
@@ -270,15 +281,28 @@ class LatticeChain:
         """Probability of the path's text: of all paths that spell it, among all paths of any length."""
         if len(path.labels) == self._pieces and self._distinct:
             return self.path_probability(path)  # a character for each piece: no other path spells as many
-        if self._label_weights is None:
-            self._label_weights = self.shares.tolist()
-        weights, text, last = self._label_weights, path.labels, len(path.labels)
+        text, last = path.labels, len(path.labels)
         negligible = _NEGLIGIBLE * self.path_probability(path)
+        weights, straight = self._text_tables()
         rows: list[dict[int, float]] = [{} for _ in range(self._pieces + 1)]
         rows[0][0] = 1.0
-        for node, arcs in enumerate(self._arcs):
+        node = ahead = 0  # ``ahead`` is the last node that was reached
+        while node < self._pieces:
             alive = [(at, mass) for at, mass in rows[node].items() if mass > negligible]
-            for stop, candidate, _, probability in arcs if alive else ():
+            if len(alive) == 1 and ahead == node:
+                # Nothing is left but one beginning of the text: where there is no choice, it just goes on.
+                at, mass = alive[0]
+                way = straight[node]
+                while way is not None and at < last and mass * way[2] <= negligible < mass:
+                    mass *= way[1] * weights[way[0]][text[at]]
+                    at, node = at + 1, node + 1
+                    way = straight[node]
+                if node > ahead:
+                    rows[node][at] = mass
+                    ahead = node
+                    continue
+            for stop, candidate, _, probability in self._arcs[node] if alive else ():
+                ahead = max(ahead, stop)
                 row = rows[stop]
                 if candidate == SKIP:
                     for at, mass in alive:
@@ -288,7 +312,22 @@ class LatticeChain:
                 for at, mass in alive:
                     if at < last:
                         row[at + 1] = row.get(at + 1, 0.0) + mass * probability * shares[text[at]]
+            node += 1
         return rows[-1].get(last, 0.0)
+
+    def _text_tables(self) -> tuple[list[list[float]], list[tuple[int, float, float] | None]]:
+        """Of each candidate the share of each label; and the ways on from nodes with a single piece ahead.
+
+        A way is a candidate, its probability and that of leaving it out; None where there is a choice of
+        candidates, or none, and at the end.
+        """
+        if self._tables is None:
+            straight = [
+                (arcs[1][1], arcs[1][3], arcs[0][3]) if len(arcs) == 2 and arcs[1][0] == arcs[0][0] else None
+                for arcs in self._arcs
+            ]
+            self._tables = self.shares.tolist(), [*straight, None]
+        return self._tables
 
     def candidate_probabilities(self, wrong_length: float) -> tuple[NDArray[np.float64], float]:
         """How probable each candidate is, and how much mass the length range keeps.
