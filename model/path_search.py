@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, inf, log
-from operator import itemgetter, mul
+from operator import itemgetter, mul, sub
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,11 @@ class LengthCounter:
         """By how many columns an arc over so many pieces moves a path; ``columns`` if out of the table."""
         return int(character) if self.saturating else min(pieces - int(character), self.columns)
 
+    def shifts(self, scores: PathScores) -> list[int]:
+        """By how many columns a candidate of 0, 1, 2... pieces moves a path, up to the widest candidate."""
+        widest = max(map(sub, scores.stops, scores.starts), default=0)
+        return [self.shift(pieces, character=True) for pieces in range(widest + 1)]
+
     def fits(self, shift: int) -> bool:
         """Whether an arc that moves a path so far leads anywhere within the table."""
         return self.saturating or shift < self.columns
@@ -116,8 +121,9 @@ class PathFinder:
         if counter.fits(skip):
             for node, arcs in enumerate(self._arcs):
                 arcs.append((node + 1, SKIP, skip))
+        shifts = counter.shifts(scores)
         for index, (start, stop) in enumerate(zip(scores.starts, scores.stops, strict=True)):
-            shift = counter.shift(stop - start, character=True)
+            shift = shifts[stop - start]
             if self._best[index] > NEVER and counter.fits(shift):
                 self._arcs[start].append((stop, index, shift))
         self._continuations = self._best_continuations()
@@ -261,10 +267,10 @@ class LatticeChain:
         arcs: list[list[_Arc]] = [[(p + 1, SKIP, skip, mass)] for p, mass in enumerate(skips)]
         self._distinct = len(set(zip(scores.starts, scores.stops, strict=True))) == len(masses)
         spans = zip(scores.starts, scores.stops, masses, strict=True)
+        shifts = counter.shifts(scores)
         for index, (start, stop, mass) in enumerate(spans):
-            if mass * temperature < NEVER / 2:
-                continue
-            arcs[start].append((stop, index, counter.shift(stop - start, character=True), mass))
+            if mass * temperature >= NEVER / 2:
+                arcs[start].append((stop, index, shifts[stop - start], mass))
         self._arcs, self._log_mass = _normalized(arcs)
         self._tables: tuple[list[list[float]], list[tuple[int, float, float] | None]] | None = None
 
@@ -390,6 +396,15 @@ def _normalized(arcs: list[list[_Arc]]) -> tuple[list[list[_Arc]], float]:
     result: list[list[_Arc]] = []
     for node in range(len(arcs) - 1, -1, -1):
         here = arcs[node]
+        if len(here) == 2:  # nearly all of them; the general way takes twice as long
+            (after, skip, skip_shift, leave), (stop, candidate, shift, take) = here
+            leave, take = leave + masses[after], take + masses[stop]
+            most = max(leave, take)
+            leave, take = exp(leave - most), exp(take - most)
+            total = leave + take
+            masses[node] = most + log(total)
+            result.append([(after, skip, skip_shift, leave / total), (stop, candidate, shift, take / total)])
+            continue
         terms = [mass + masses[stop] for stop, _, _, mass in here]
         most = max(terms)
         weights = [exp(term - most) for term in terms]
