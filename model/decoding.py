@@ -4,7 +4,9 @@ Best paths come from the lattice's scores (``model.path_scores``), probabilities
 (``model.path_search``). This module joins the two into a ``Reading``.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import exp, inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,8 @@ from model.lattice import (
     Lattice,
     Reading,
 )
-from model.path_scores import PathScores, score_lattice
-from model.path_search import LatticeChain, LengthCounter, Path, PathFinder, few_largest
+from model.path_scores import LABELS_TRIED, LEAST_SHARE, CloseLabels, PathScores, few_largest, score_lattice
+from model.path_search import LatticeChain, LengthCounter, Path, PathFinder
 from model.permutation import assign, exchange_odds
 
 __all__ = [
@@ -31,8 +33,6 @@ __all__ = [
     "decode",
 ]
 
-# Readings less probable than this, relative to the best, are not worth a reader's time.
-_LEAST_SHARE = 1e-4
 # Several paths may spell one text (a speck kept or left out), so more paths than texts are looked at.
 _PATHS_PER_TEXT = 3
 
@@ -80,7 +80,7 @@ def decode(
     if constraint.permutation and 0 < len(texts[0][0].labels) <= len(scores.characters):
         return row.permuted(texts[0][0], candidates * chain.shares.sum(axis=1), trust)
     ranked = [(path, trust * min(mass / kept, 1.0)) for path, mass in texts]
-    return row.reading(ranked, candidates[:, None] * chain.shares, trust)
+    return row.reading(ranked, LabelProbabilities(scores, chain, candidates), trust)
 
 
 def _ranked_texts(
@@ -88,12 +88,70 @@ def _ranked_texts(
 ) -> list[tuple[Path, float]]:
     """The best path of each of the most probable texts, and the text's mass; most probable first."""
     paths: dict[tuple[int, ...], Path] = {}
-    for path in finder.best_paths(_PATHS_PER_TEXT * n_best, -temperature * float(np.log(_LEAST_SHARE))):
+    for path in finder.best_paths(_PATHS_PER_TEXT * n_best, -temperature * float(np.log(LEAST_SHARE))):
         paths.setdefault(path.labels, path)
         if len(paths) == n_best:
             break
     texts = [(path, chain.text_probability(path)) for path in paths.values()]
     return sorted(texts, key=lambda text: -text[1])
+
+
+class LabelProbabilities:
+    """Probability of each label of each candidate, computed where it is asked for.
+
+    Most readings ask for a few labels of the candidates of one path, out of thousands of numbers.
+    """
+
+    def __init__(
+        self,
+        scores: PathScores,
+        chain: LatticeChain,
+        candidates: NDArray[np.float64],
+        sure: Mapping[int, tuple[int, float]] | None = None,
+    ) -> None:
+        """Takes what the probabilities are products of.
+
+        Args:
+            scores: of N candidates and C labels.
+            chain: that gives the share of each label.
+            candidates: float64 (N,) probability that a candidate is on the path, readable or not.
+            sure: label of some candidates, and the probability that it is this one whatever its share is; the
+                shares have what is left.
+        """
+        self._scores, self._chain, self._sure = scores, chain, sure or {}
+        self._every, self._candidates = candidates, candidates.tolist()
+        self._close = scores.close or CloseLabels.of(scores.labels, inf)
+        self._cuts = scores.cuts.tolist()
+
+    def matrix(self) -> NDArray[np.float64]:
+        """All of them, float64 (N, C)."""
+        labels = self._every[:, None] * self._chain.shares
+        for candidate, (label, probability) in self._sure.items():
+            labels[candidate] *= 1.0 - probability
+            labels[candidate, label] += probability
+        return labels
+
+    def of(self, candidate: int, label: int) -> float:
+        """That of one label of a candidate."""
+        value = self._candidates[candidate] * float(self._chain.shares[candidate, label])
+        known, probability = self._sure.get(candidate, (label, 0.0))
+        return value * (1.0 - probability) + (probability if known == label else 0.0)
+
+    def close(self, candidate: int) -> list[tuple[int, float]]:
+        """The likeliest labels of a candidate by their share, best first, each with its probability.
+
+        ``LABELS_TRIED`` at most, and none with less than ``LEAST_SHARE`` of the best one's share.
+        """
+        known, probability = self._sure.get(candidate, (-1, 0.0))
+        factor = self._candidates[candidate] * (1.0 - probability)
+        mass, cut, heat = self._chain.masses[candidate], self._cuts[candidate], self._chain.temperature
+        labels = [
+            (label, factor * exp((value + cut) / heat - mass))
+            for value, label in self._close.labels[candidate]
+        ]
+        if probability == 0.0:
+            return labels
+        return [(label, value + probability if label == known else value) for label, value in labels]
 
 
 class RowReader:
@@ -111,44 +169,68 @@ class RowReader:
         self._lattice, self._scores, self._options = lattice, scores, options
         self._spaces, self._shown = constraint.spaces, n_best - 1
 
-    def reading(self, ranked: list[tuple[Path, float]], labels: NDArray[np.float64], trust: float) -> Reading:
+    def reading(
+        self,
+        ranked: list[tuple[Path, float]],
+        labels: "LabelProbabilities | NDArray[np.float64]",
+        trust: float,
+    ) -> Reading:
         """The reading of ranked texts, given the probability of each label of each candidate (N, C)."""
         texts = [(self._text(path), confidence) for path, confidence in ranked]
         best, confidence = texts[0]
-        runners_up = tuple(text for text in texts[1:] if text[1] > _LEAST_SHARE * confidence)
+        runners_up = tuple(text for text in texts[1:] if text[1] > LEAST_SHARE * confidence)
         return Reading(best, confidence, self._characters(ranked[0][0], labels, trust), runners_up)
 
     def _characters(
-        self, path: Path, labels: NDArray[np.float64], trust: float
+        self, path: Path, labels: "LabelProbabilities | NDArray[np.float64]", trust: float
     ) -> tuple[CharacterReading, ...]:
         """Characters with their probabilities, summed over the cuts that hold the same ink."""
-        if not path.candidates:
-            return ()
-        chosen, places, own = np.array(path.candidates), np.arange(len(path.labels)), np.array(path.labels)
-        same = around = labels[chosen]
-        shared = _sharing(self._lattice, chosen)
-        if len(shared):
-            overlaps, mostly = _shared_ink(self._lattice, chosen[shared])
-            same, around = same.copy(), around.copy()
-            same[shared] = _summed(mostly, labels)
-            around[shared] = _summed(overlaps, labels)
-        confidences = np.minimum(trust * same[places, own], 1.0)
-        around = np.minimum(trust * around, (1.0 - confidences)[:, None])
-        around[places, own] = -1.0
-        alternatives = self._alternatives(around)
-        names = self._scores.characters
-        rows = zip(path.candidates, path.labels, confidences.tolist(), alternatives, strict=True)
-        return tuple(
-            CharacterReading(names[label], confidence, candidate, others)
-            for candidate, label, confidence, others in rows
-        )
+        places = list(range(len(path.labels)))
+        found: dict[int, CharacterReading] = {}
+        if isinstance(labels, LabelProbabilities) and self._shown < LABELS_TRIED:
+            shared = _sharing(self._scores, path.candidates)
+            for place in places:
+                if place not in shared:
+                    found[place] = self._single(path.candidates[place], path.labels[place], labels, trust)
+            places = sorted(shared)
+        if places:
+            every = labels.matrix() if isinstance(labels, LabelProbabilities) else labels
+            found.update(zip(places, self._summed(path, places, every, trust), strict=True))
+        return tuple([found[place] for place in range(len(path.labels))])
 
-    def _alternatives(self, around: NDArray[np.float64]) -> list[tuple[tuple[str, float], ...]]:
-        """For each place the likeliest labels that are worth a reader's time, from all of them, (L, C)."""
+    def _single(
+        self, candidate: int, label: int, labels: "LabelProbabilities", trust: float
+    ) -> CharacterReading:
+        """A character whose ink no other candidate holds: what it may read else are its own close labels."""
         names = self._scores.characters
+        confidence = min(trust * labels.of(candidate, label), 1.0)
+        most = 1.0 - confidence
+        if most <= LEAST_SHARE:
+            return CharacterReading(names[label], confidence, candidate, ())
+        values = [
+            (names[other], min(trust * value, most))
+            for other, value in labels.close(candidate)
+            if other != label and trust * value > LEAST_SHARE
+        ]
+        return CharacterReading(names[label], confidence, candidate, tuple(values[: self._shown]))
+
+    def _summed(
+        self, path: Path, which: list[int], labels: NDArray[np.float64], trust: float
+    ) -> list[CharacterReading]:
+        """Some characters of a path, by their place, each summed over all cuts that hold its ink."""
+        chosen = np.array([path.candidates[place] for place in which])
+        own = np.array([path.labels[place] for place in which])
+        places = np.arange(len(which))
+        overlaps, same = _shared_ink(self._lattice, chosen)
+        confidences = np.minimum(trust * _summed(same, labels)[places, own], 1.0)
+        around = np.minimum(trust * _summed(overlaps, labels), (1.0 - confidences)[:, None])
+        around[places, own] = -1.0
+        names = self._scores.characters
+        others = few_largest(around, LEAST_SHARE, self._shown)
+        rows = zip(chosen.tolist(), own.tolist(), confidences.tolist(), others, strict=True)
         return [
-            tuple([(names[label], value) for value, label in others]) if others else ()
-            for others in few_largest(around, _LEAST_SHARE, self._shown)
+            CharacterReading(names[label], confidence, candidate, tuple([(names[k], v) for v, k in values]))
+            for candidate, label, confidence, values in rows
         ]
 
     def _text(self, path: Path) -> str:
@@ -197,7 +279,7 @@ class RowReader:
     ) -> CharacterReading:
         names = self._scores.characters
         order = np.argsort(-others)[: self._shown].tolist()
-        alternatives = tuple((names[k], float(others[k])) for k in order if others[k] > _LEAST_SHARE)
+        alternatives = tuple((names[k], float(others[k])) for k in order if others[k] > LEAST_SHARE)
         return CharacterReading(names[label], confidence, candidate, alternatives)
 
     def _exchanges(
@@ -207,7 +289,7 @@ class RowReader:
         texts = []
         for flat in np.argsort(-odds, axis=None)[: self._shown].tolist():
             place, label = divmod(flat, odds.shape[1])
-            if odds[place, label] <= _LEAST_SHARE:
+            if odds[place, label] <= LEAST_SHARE:
                 break
             swapped = list(path.labels)
             if label in swapped:
@@ -228,22 +310,20 @@ def _summed(which: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np
     return np.add.reduceat(values[columns], np.searchsorted(rows, np.arange(len(which))), axis=0)
 
 
-def _sharing(lattice: Lattice, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Which of the chosen candidates, by their place among these, share ink with any other candidate.
-
-    Args:
-        lattice: of N candidates.
-        chosen: int (L,) those of a path, no two of which share ink.
-    """
-    starts, stops = lattice.starts, lattice.stops
+def _sharing(scores: PathScores, chosen: Sequence[int]) -> set[int]:
+    """Which of the candidates of a path, by their place on it, share ink with any other candidate."""
+    starts, stops = scores.starts, scores.stops
     if len(chosen) == len(starts):
-        return chosen[:0]  # all candidates are of one path
-    covers = np.zeros(len(lattice.piece_ink) + 1, np.intp)
-    np.add.at(covers, starts, 1)
-    np.subtract.at(covers, stops, 1)
-    covered = np.append(0, covers.cumsum().cumsum())  # [p] sums how often the pieces before p are covered
-    first, last = starts[chosen], stops[chosen]
-    return np.flatnonzero(covered[last] - covered[first] > last - first)
+        return set()  # all candidates are of one path
+    covers = [0] * len(scores.skips)
+    for start, stop in zip(starts, stops, strict=True):
+        for piece in range(start, stop):
+            covers[piece] += 1
+    return {
+        place
+        for place, candidate in enumerate(chosen)
+        if max(covers[starts[candidate] : stops[candidate]]) > 1
+    }
 
 
 def _shared_ink(lattice: Lattice, chosen: NDArray[np.integer]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

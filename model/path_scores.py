@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
+from math import log
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +35,90 @@ _LEAST_HEIGHT = 0.25
 _LEAST_INK = 0.02
 # Usual ink width of a character relative to its height, for rows whose length is not prescribed.
 _USUAL_ASPECT = 0.7
+# Readings less probable than this, relative to the best, are not worth a reader's time.
+LEAST_SHARE = 1e-4
+LABELS_TRIED = 5  # of a candidate, on the best paths
+_VALUE = itemgetter(0)
 # Score of what no path needs to consider; finite, so that sums of it are.
 NEVER = -1e4
 # Pieces joined are not looked at if the classifier rejects them this surely, and some of their ink, cut
 # otherwise, less than that. Half of all candidates; single pieces stay, so that every length stays possible.
 _SURELY_REJECTED = 0.995
 _READ_OTHERWISE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLabels:
+    """The best labels of each candidate, which are all that most readings ask for.
+
+    Attributes:
+        margin: labels so far below the candidate's best are left out.
+        labels: for each candidate at most ``LABELS_TRIED`` pairs of log-probability and label, best first.
+    """
+
+    margin: float
+    labels: list[list[tuple[float, int]]]
+
+    @classmethod
+    def of(cls, labels: NDArray[np.float64], margin: float) -> "CloseLabels":
+        """Those of ``PathScores.labels``, float64 (N, C)."""
+        best = labels.max(axis=1, keepdims=True, initial=-np.inf)
+        return cls(margin, few_largest(labels, best - margin, LABELS_TRIED))
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """Each candidate with all of its labels together.
+
+    Attributes:
+        temperature: by which scores are divided before they are summed.
+        shares: float64 (N, C) probability of each label given that the candidate is on the path. Rows sum
+            to less than 1: the rest is that the candidate is unreadable.
+        masses: float64 (N,) logarithm of the summed weights of all labels and of the unreadable character.
+    """
+
+    temperature: float
+    shares: NDArray[np.float64]
+    masses: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        labels: NDArray[np.float64],
+        cuts: NDArray[np.float64],
+        unreadable: NDArray[np.float64],
+        temperature: float,
+    ) -> "Readable":
+        """Sums arrays of ``PathScores``."""
+        weights = np.exp((labels + (cuts - unreadable)[:, None]) / temperature)
+        totals = 1.0 + weights.sum(axis=1)
+        weights /= totals[:, None]
+        return cls(temperature, weights, unreadable / temperature + np.log(totals))
+
+
+def few_largest(
+    values: NDArray[np.float64], least: NDArray[np.float64] | float, count: int
+) -> list[list[tuple[float, int]]]:
+    """The largest values of each row and their columns, largest first; of equal ones the leftmost first.
+
+    Args:
+        values: float64 (R, C).
+        least: only larger ones are looked at, one for all rows or (R, 1).
+        count: how many of a row at most.
+    """
+    large = values > least
+    if 0 < count < values.shape[1]:
+        place = values.shape[1] - count
+        large &= values >= np.partition(values, place, axis=1)[:, place : place + 1]
+    rows, columns = np.nonzero(large)
+    found: list[list[tuple[float, int]]] = [[] for _ in values]
+    for row, value, column in zip(rows.tolist(), values[large].tolist(), columns.tolist(), strict=True):
+        found[row].append((value, column))
+    for own in found:
+        if len(own) > 1:
+            own.sort(key=_VALUE, reverse=True)
+            del own[count:]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +133,8 @@ class PathScores:
         unreadable: float64 (N,) candidate i stands for a character of which no reading is right. Never
             read; it takes its share of the probability, so that junk is not read with confidence.
         skips: float64 (P,) leaving out piece p.
+        close: for each candidate its best labels, see ``CloseLabels``; None if they were not looked for.
+        readable: the candidates' labels summed, see ``Readable``; None if they were not.
     """
 
     starts: list[int]
@@ -62,6 +144,8 @@ class PathScores:
     labels: NDArray[np.float64]
     unreadable: NDArray[np.float64]
     skips: NDArray[np.float64]
+    close: CloseLabels | None = None
+    readable: Readable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +197,14 @@ def score_rows(
         return []
     rows = _Rows.of(lattices)
     sizes = [_usual_sizes(*row) for row in zip(lattices, constraints, strict=True)]
-    labels, rejection = _score_labels(rows, lattices, constraints, options)
+    rejection = np.zeros(rows.ends[-1])
+    alike: dict[str, list[int]] = {}
+    for row, constraint in enumerate(constraints):
+        alike.setdefault(constraint.charset, []).append(row)
+    labels = {
+        charset: _score_labels(rows, [(row, lattices[row]) for row in members], charset, rejection, options)
+        for charset, members in alike.items()
+    }
     is_character = np.log(np.maximum(1.0 - rejection, options.rejection_floor))
     shape = _shape_scores(rows, sizes, options)
     widths = rows.stops - rows.starts
@@ -122,21 +213,65 @@ def score_rows(
     cuts = np.where(futile, NEVER, options.segmentation_weight * widths * is_character + shape)
     unreadable = np.where(futile, NEVER, np.log(throughout) + shape)
     skips = _skip_scores(rows, rejection, sizes, options)
-    scored = []
-    for row, (lattice, constraint) in enumerate(zip(lattices, constraints, strict=True)):
-        here, pieces = rows.candidates(row), rows.pieces(row)
+    scored: list[ScoredLattice | None] = [None] * len(lattices)
+    for charset, members in alike.items():
+        parts = [(row, lattices[row], constraints[row]) for row in members]
+        made = _taken_apart(rows, parts, labels[charset], cuts, unreadable, skips, options)
+        for row, one in zip(members, made, strict=True):
+            scored[row] = one
+    return [one for one in scored if one is not None]
+
+
+def _taken_apart(
+    rows: "_Rows",
+    parts: list[tuple[int, Lattice, Constraint]],
+    labels: NDArray[np.float64],
+    cuts: NDArray[np.float64],
+    unreadable: NDArray[np.float64],
+    skips: NDArray[np.float64],
+    options: DecodingOptions,
+) -> list[ScoredLattice]:
+    """The rows of one charset, each with its part of the scores.
+
+    Args:
+        rows: all rows.
+        parts: number, lattice and constraint of each of these rows.
+        labels: float64 (M, C) of the candidates of these rows.
+        cuts, unreadable: float64 (N,) of the candidates of all rows.
+        skips: float64 (P,) of the pieces of all rows.
+        options: weights.
+    """
+    own = np.concatenate([np.arange(rows.ends[row], rows.ends[row + 1]) for row, _, _ in parts])
+    close = CloseLabels.of(labels, -options.temperature * log(LEAST_SHARE))
+    readable = Readable.of(labels, cuts[own], unreadable[own], options.temperature)
+    scored, at = [], 0
+    for row, lattice, constraint in parts:
+        candidates, here = rows.candidates(row), slice(at, at + len(lattice.starts))
+        at = here.stop
         scores = PathScores(
             starts=lattice.starts.tolist(),
             stops=lattice.stops.tolist(),
             characters=_charset_columns(constraint.charset)[0],
-            cuts=cuts[here],
-            labels=labels[row],
-            unreadable=unreadable[here],
-            skips=skips[pieces],
+            cuts=cuts[candidates],
+            labels=labels[here],
+            unreadable=unreadable[candidates],
+            skips=skips[rows.pieces(row)],
+            close=CloseLabels(close.margin, close.labels[here]),
+            readable=Readable(options.temperature, readable.shares[here], readable.masses[here]),
         )
-        parts = (lattice.starts, lattice.stops, lattice.log_probs, lattice.bounds)
-        parts += (lattice.piece_bounds, lattice.piece_ink)
-        scored.append(ScoredLattice(*parts, scores, constraint, options))
+        scored.append(
+            ScoredLattice(
+                lattice.starts,
+                lattice.stops,
+                lattice.log_probs,
+                lattice.bounds,
+                lattice.piece_bounds,
+                lattice.piece_ink,
+                scores,
+                constraint,
+                options,
+            )
+        )
     return scored
 
 
@@ -207,31 +342,31 @@ class _Rows:
 
 
 def _score_labels(
-    rows: _Rows, lattices: Sequence[Lattice], constraints: Sequence[Constraint], options: DecodingOptions
-) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
-    """The log-probabilities of the labels of each row, float64 (N_r, C); not-a-character's of all, (N,)."""
-    labels: list[NDArray[np.float64]] = [np.zeros((0, 0))] * len(lattices)
-    rejection = np.zeros(rows.ends[-1])
-    alike: dict[str, list[int]] = {}
-    for row, constraint in enumerate(constraints):
-        alike.setdefault(constraint.charset, []).append(row)
-    for charset, members in alike.items():
-        characters, columns = _charset_columns(charset)
-        logs = np.concatenate([lattices[row].log_probs for row in members])
-        if np.isnan(logs).any():
-            raise ValueError("the lattice has log-probabilities that are not a number")
-        probs = np.exp(logs[:, columns], dtype=np.float64) + _LEAST_PROBABILITY**2
-        probs /= probs.sum(axis=1, keepdims=True)
-        read = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
-        at = 0
-        for row in members:
-            stop = at + len(lattices[row].starts)
-            rejection[rows.candidates(row)] = probs[at:stop, -1]
-            labels[row] = read[at:stop]
-            labels[row][:] = _weighed(labels[row], 1.0 - probs[at:stop, -1], lattices[row], characters, options)
-            at = stop
-        np.log(np.maximum(read, _LEAST_PROBABILITY), out=read)
-    return labels, rejection
+    rows: _Rows,
+    members: list[tuple[int, Lattice]],
+    charset: str,
+    rejection: NDArray[np.float64],
+    options: DecodingOptions,
+) -> NDArray[np.float64]:
+    """Log-probabilities of the labels of the rows of one charset, float64 (M, C).
+
+    ``rejection``, float64 (N,), takes up the probability of not-a-character of their candidates.
+    """
+    characters, columns = _charset_columns(charset)
+    logs = np.concatenate([lattice.log_probs for _, lattice in members])
+    if np.isnan(logs).any():
+        raise ValueError("the lattice has log-probabilities that are not a number")
+    probs = np.exp(logs[:, columns], dtype=np.float64) + _LEAST_PROBABILITY**2
+    probs /= probs.sum(axis=1, keepdims=True)
+    labels = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
+    at = 0
+    for row, lattice in members:
+        here = slice(at, at + len(lattice.starts))
+        at = here.stop
+        rejection[rows.candidates(row)] = probs[here, -1]
+        weighed = _weighed(labels[here], 1.0 - probs[here, -1], lattice, characters, options)
+        labels[here] = weighed
+    return np.log(np.maximum(labels, _LEAST_PROBABILITY, out=labels), out=labels)
 
 
 def _weighed(

@@ -13,20 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, inf, log
-from operator import itemgetter, mul, sub
+from operator import mul, sub
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.path_scores import NEVER, PathScores
+from model.path_scores import NEVER, CloseLabels, PathScores, Readable
 
 SKIP = -1
-_LABELS_TRIED = 5
 # Paths that add less than this share to the probability of a text are left out of its sum.
 _NEGLIGIBLE = 1e-5
-
-Choices = list[tuple[float, int]]
-_VALUE = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +111,10 @@ class PathFinder:
         self._scores, self._counter = scores, counter
         self._pieces = len(scores.skips)
         self._skips = scores.skips.tolist()
-        self._best = (scores.labels.max(axis=1) + scores.cuts).tolist()
+        self._cuts = scores.cuts.tolist()
+        self._close = scores.close or CloseLabels.of(scores.labels, inf)
+        likeliest = [labels[0][0] for labels in self._close.labels]
+        self._best = [value + cut for value, cut in zip(likeliest, self._cuts, strict=True)]
         self._arcs: list[list[tuple[int, int, int]]] = [[] for _ in self._skips]
         skip = counter.shift(1, character=False)
         if counter.fits(skip):
@@ -160,17 +159,18 @@ class PathFinder:
         if not self.feasible:
             return
         best = self._continuations[0][0]
-        values = self._scores.labels + self._scores.cuts[:, None]
-        choices = few_largest(values, np.array(self._best)[:, None] - margin, _LABELS_TRIED)
+        if margin > self._close.margin:
+            self._close = CloseLabels.of(self._scores.labels, margin)
         tracks: dict[tuple[int, int], list[_Track]] = {}
         nearest = [-margin] * limit  # the smallest losses queued so far, negative; a heap, the largest first
         queue: list[tuple[float, int, tuple, _Track]] = []
-        pushed, loss, steps, node, column = 0, 0.0, (), 0, 0
+        steps: tuple = ()
+        pushed, loss, node, column = 0, 0.0, 0, 0
         for _ in range(limit):
             while node < self._pieces:
                 state = (node, column)
                 if state not in tracks:
-                    tracks[state] = self._tracks(node, column, choices, margin)
+                    tracks[state] = self._tracks(node, column, margin)
                 here = tracks[state]
                 for track in here[1:]:
                     total = loss + track[0]
@@ -189,7 +189,7 @@ class PathFinder:
             if candidate != SKIP:
                 steps = (steps, candidate, label)
 
-    def _tracks(self, node: int, column: int, choices: list["Choices"], margin: float) -> list["_Track"]:
+    def _tracks(self, node: int, column: int, margin: float) -> list["_Track"]:
         """The ways to go on from a state that lose less than the margin against the best, best first."""
         counter = self._counter
         best = self._continuations[node][column]
@@ -199,8 +199,14 @@ class PathFinder:
             if after >= counter.columns:
                 continue
             rest = self._continuations[stop][after]
-            for value, label in [(self._skips[node], SKIP)] if candidate == SKIP else choices[candidate]:
-                loss = best - (value + rest)
+            if candidate == SKIP:
+                loss = best - (self._skips[node] + rest)
+                if loss < margin or loss <= 0.0:
+                    tracks.append((loss, stop, after, SKIP, SKIP))
+                continue
+            cut = self._cuts[candidate]
+            for value, label in self._close.labels[candidate]:
+                loss = best - (value + cut + rest)
                 if loss >= margin and loss > 0.0:
                     break
                 tracks.append((loss, stop, after, candidate, label))
@@ -210,31 +216,6 @@ class PathFinder:
 
 # Score lost against the best continuation; the node and column it leads to, the candidate and its label.
 _Track = tuple[float, int, int, int, int]
-
-
-def few_largest(
-    values: NDArray[np.float64], least: NDArray[np.float64] | float, count: int
-) -> list[list[tuple[float, int]]]:
-    """The largest values of each row and their columns, largest first; of equal ones the leftmost first.
-
-    Args:
-        values: float64 (R, C).
-        least: only larger ones are looked at, one for all rows or (R, 1).
-        count: how many of a row at most.
-    """
-    large = values > least
-    if 0 < count < values.shape[1]:
-        place = values.shape[1] - count
-        large &= values >= np.partition(values, place, axis=1)[:, place : place + 1]
-    rows, columns = np.nonzero(large)
-    found: list[list[tuple[float, int]]] = [[] for _ in values]
-    for row, value, column in zip(rows.tolist(), values[large].tolist(), columns.tolist(), strict=True):
-        found[row].append((value, column))
-    for own in found:
-        if len(own) > 1:
-            own.sort(key=_VALUE, reverse=True)
-            del own[count:]
-    return found
 
 
 def _path(score: float, prefix: tuple) -> Path:
@@ -252,21 +233,24 @@ class LatticeChain:
     Attributes:
         shares: float64 (N, C) probability of each label given that the candidate is on the path. Rows sum
             to less than 1: the rest is that the candidate is unreadable.
+        masses: of each candidate, with any label or unreadable, the logarithm of its weight.
+        temperature: by which scores are divided.
     """
 
     def __init__(self, scores: PathScores, counter: LengthCounter, temperature: float) -> None:
         """Weighs every arc by exp(score / temperature), summed over its labels."""
-        self._temperature, self._counter = temperature, counter
+        self.temperature, self._counter = temperature, counter
         self._pieces = len(scores.skips)
-        labels = np.exp((scores.labels + (scores.cuts - scores.unreadable)[:, None]) / temperature)
-        totals = 1.0 + labels.sum(axis=1)
-        self.shares: NDArray[np.float64] = labels / totals[:, None]
-        masses = (scores.unreadable / temperature + np.log(totals)).tolist()
+        readable = scores.readable
+        if readable is None or readable.temperature != temperature:
+            readable = Readable.of(scores.labels, scores.cuts, scores.unreadable, temperature)
+        self.shares: NDArray[np.float64] = readable.shares
+        self.masses: list[float] = readable.masses.tolist()
         skips = (scores.skips / temperature).tolist()
         skip = counter.shift(1, character=False)
         arcs: list[list[_Arc]] = [[(p + 1, SKIP, skip, mass)] for p, mass in enumerate(skips)]
-        self._distinct = len(set(zip(scores.starts, scores.stops, strict=True))) == len(masses)
-        spans = zip(scores.starts, scores.stops, masses, strict=True)
+        self._distinct = len(set(zip(scores.starts, scores.stops, strict=True))) == len(self.masses)
+        spans = zip(scores.starts, scores.stops, self.masses, strict=True)
         shifts = counter.shifts(scores)
         for index, (start, stop, mass) in enumerate(spans):
             if mass * temperature >= NEVER / 2:
@@ -281,7 +265,7 @@ class LatticeChain:
 
     def path_probability(self, path: Path) -> float:
         """Probability of one path with its labels, among all paths of any length."""
-        return exp(min(path.score / self._temperature - self._log_mass, 0.0))
+        return exp(min(path.score / self.temperature - self._log_mass, 0.0))
 
     def text_probability(self, path: Path) -> float:
         """Probability of the path's text: of all paths that spell it, among all paths of any length."""

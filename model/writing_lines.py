@@ -121,8 +121,8 @@ def _find_lines(
     # Places are counted from the level and in usual heights: on that grid lines are the same in every row.
     rise, fall = (top - level) / usual, (bottom - level) / usual
     bases, heights = np.repeat(_BASE_STEPS, len(_HEIGHT_STEPS)), np.tile(_HEIGHT_STEPS, len(_BASE_STEPS))
-    places = ((edge - bases[:, None]) / heights[:, None] + 1.0 for edge in (rise, fall))
-    upper, lower = _keeps(*places, kinds, spread)
+    down = (rise - bases[:, None]) / heights[:, None] + 1.0, (fall - bases[:, None]) / heights[:, None] + 1.0
+    upper, lower = _keeps(*down, kinds, spread)
     # Summed over the kinds that reach down equally far first, so that there is one product for each kind.
     found = np.full(upper.shape[1:], 0.0)
     for bottom_line, reach in enumerate(lower):
