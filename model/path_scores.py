@@ -12,113 +12,34 @@ Weighting by the number of pieces: Wang, Yin, Liu, "Handwritten Chinese Text Rec
 Multiple Contexts", IEEE TPAMI 34(8), 2012, there called WSN.
 """
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, pairwise
 from math import log
-from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.alphabets import CHARACTERS, CLASS_COUNT, NOT_A_CHARACTER, charset_mask
+from model.alphabets import CHARACTERS, NOT_A_CHARACTER, charset_mask
+from model.close_labels import LEAST_SHARE, CloseLabels, Readable
+from model.joined_rows import (
+    LEAST_PROBABILITY,
+    JoinedRows,
+    rejected_throughout,
+    shape_scores,
+    skip_scores,
+    usual_sizes,
+)
 from model.lattice import Constraint, DecodingOptions, Lattice
 from model.neighbours import weigh_by_neighbours
 from model.writing_lines import weigh_labels
 
-# Below this the classifier's numbers are noise; it also keeps every logarithm finite.
-_LEAST_PROBABILITY = 1e-6
-# A row of specks alone must not take them for its characters: no hand writes smaller than this.
-_LEAST_HEIGHT = 0.25
-_LEAST_INK = 0.02
-# Usual ink width of a character relative to its height, for rows whose length is not prescribed.
-_USUAL_ASPECT = 0.7
-# Readings less probable than this, relative to the best, are not worth a reader's time.
-LEAST_SHARE = 1e-4
-LABELS_TRIED = 5  # of a candidate, on the best paths
-_VALUE = itemgetter(0)
 # Score of what no path needs to consider; finite, so that sums of it are.
 NEVER = -1e4
 # Pieces joined are not looked at if the classifier rejects them this surely, and some of their ink, cut
 # otherwise, less than that. Half of all candidates; single pieces stay, so that every length stays possible.
 _SURELY_REJECTED = 0.995
 _READ_OTHERWISE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class CloseLabels:
-    """The best labels of each candidate, which are all that most readings ask for.
-
-    Attributes:
-        margin: labels so far below the candidate's best are left out.
-        labels: for each candidate at most ``LABELS_TRIED`` pairs of log-probability and label, best first.
-    """
-
-    margin: float
-    labels: list[list[tuple[float, int]]]
-
-    @classmethod
-    def of(cls, labels: NDArray[np.float64], margin: float) -> "CloseLabels":
-        """Those of ``PathScores.labels``, float64 (N, C)."""
-        best = labels.max(axis=1, keepdims=True, initial=-np.inf)
-        return cls(margin, few_largest(labels, best - margin, LABELS_TRIED))
-
-
-@dataclass(frozen=True, slots=True)
-class Readable:
-    """Each candidate with all of its labels together.
-
-    Attributes:
-        temperature: by which scores are divided before they are summed.
-        shares: float64 (N, C) probability of each label given that the candidate is on the path. Rows sum
-            to less than 1: the rest is that the candidate is unreadable.
-        masses: float64 (N,) logarithm of the summed weights of all labels and of the unreadable character.
-    """
-
-    temperature: float
-    shares: NDArray[np.float64]
-    masses: NDArray[np.float64]
-
-    @classmethod
-    def of(
-        cls,
-        labels: NDArray[np.float64],
-        cuts: NDArray[np.float64],
-        unreadable: NDArray[np.float64],
-        temperature: float,
-    ) -> "Readable":
-        """Sums arrays of ``PathScores``."""
-        weights = np.exp((labels + (cuts - unreadable)[:, None]) / temperature)
-        totals = 1.0 + weights.sum(axis=1)
-        weights /= totals[:, None]
-        return cls(temperature, weights, unreadable / temperature + np.log(totals))
-
-
-def few_largest(
-    values: NDArray[np.float64], least: NDArray[np.float64] | float, count: int
-) -> list[list[tuple[float, int]]]:
-    """The largest values of each row and their columns, largest first; of equal ones the leftmost first.
-
-    Args:
-        values: float64 (R, C).
-        least: only larger ones are looked at, one for all rows or (R, 1).
-        count: how many of a row at most.
-    """
-    large = values > least
-    if 0 < count < values.shape[1]:
-        place = values.shape[1] - count
-        large &= values >= np.partition(values, place, axis=1)[:, place : place + 1]
-    rows, columns = np.nonzero(large)
-    found: list[list[tuple[float, int]]] = [[] for _ in values]
-    for row, value, column in zip(rows.tolist(), values[large].tolist(), columns.tolist(), strict=True):
-        found[row].append((value, column))
-    for own in found:
-        if len(own) > 1:
-            own.sort(key=_VALUE, reverse=True)
-            del own[count:]
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +116,8 @@ def score_rows(
     """
     if not lattices:
         return []
-    rows = _Rows.of(lattices)
-    sizes = [_usual_sizes(*row) for row in zip(lattices, constraints, strict=True)]
+    rows = JoinedRows.of(lattices)
+    sizes = [usual_sizes(*row) for row in zip(lattices, constraints, strict=True)]
     rejection = np.zeros(rows.ends[-1])
     alike: dict[str, list[int]] = {}
     for row, constraint in enumerate(constraints):
@@ -206,13 +127,13 @@ def score_rows(
         for charset, members in alike.items()
     }
     is_character = np.log(np.maximum(1.0 - rejection, options.rejection_floor))
-    shape = _shape_scores(rows, sizes, options)
+    shape = shape_scores(rows, sizes, options)
     widths = rows.stops - rows.starts
-    throughout = _rejected_throughout(rows.starts, widths, rejection, len(rows.piece_ink))
+    throughout = rejected_throughout(rows.starts, widths, rejection, len(rows.piece_ink))
     futile = (widths > 1) & (rejection > _SURELY_REJECTED) & (throughout < _READ_OTHERWISE)
     cuts = np.where(futile, NEVER, options.segmentation_weight * widths * is_character + shape)
     unreadable = np.where(futile, NEVER, np.log(throughout) + shape)
-    skips = _skip_scores(rows, rejection, sizes, options)
+    skips = skip_scores(rows, rejection, sizes, options)
     scored: list[ScoredLattice | None] = [None] * len(lattices)
     for charset, members in alike.items():
         parts = [(row, lattices[row], constraints[row]) for row in members]
@@ -223,7 +144,7 @@ def score_rows(
 
 
 def _taken_apart(
-    rows: "_Rows",
+    rows: JoinedRows,
     parts: list[tuple[int, Lattice, Constraint]],
     labels: NDArray[np.float64],
     cuts: NDArray[np.float64],
@@ -275,74 +196,8 @@ def _taken_apart(
     return scored
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Several lattices as one.
-
-    Attributes:
-        starts, stops: int (N,) of all candidates, where the pieces of all rows are numbered in one go.
-        bounds: float64 (N, 4) of all candidates.
-        piece_bounds, piece_ink: float32 (P, 4), (P,) of all pieces.
-        ends, piece_ends: int (R + 1,) row r has the candidates ``ends[r] <= i < ends[r + 1]``; the same for
-            its pieces.
-    """
-
-    starts: NDArray[np.intp]
-    stops: NDArray[np.intp]
-    bounds: NDArray[np.float64]
-    piece_bounds: NDArray[np.float32]
-    piece_ink: NDArray[np.float32]
-    ends: list[int]
-    piece_ends: list[int]
-
-    @classmethod
-    def of(cls, lattices: Sequence[Lattice]) -> "_Rows":
-        """Joins lattices.
-
-        Raises:
-            ValueError: the arrays of one do not fit together.
-        """
-        for lattice in lattices:
-            _check_shapes(lattice)
-        counts = [len(lattice.starts) for lattice in lattices]
-        pieces = [len(lattice.piece_ink) for lattice in lattices]
-        piece_ends = [0, *accumulate(pieces)]
-        first = np.repeat(piece_ends[:-1], counts)
-        starts = np.concatenate([lattice.starts for lattice in lattices])
-        stops = np.concatenate([lattice.stops for lattice in lattices])
-        inside = (starts >= 0) & (starts < stops) & (stops <= np.repeat(pieces, counts))
-        ends = [0, *accumulate(counts)]
-        if not inside.all():
-            wrong = int(np.argmin(inside))
-            row = bisect_right(ends, wrong) - 1
-            raise ValueError(
-                f"candidate {wrong - ends[row]} of the lattice covers none of its {pieces[row]} pieces"
-            )
-        return cls(
-            starts + first,
-            stops + first,
-            np.concatenate([lattice.bounds for lattice in lattices]).astype(np.float64),
-            np.concatenate([lattice.piece_bounds for lattice in lattices]),
-            np.concatenate([lattice.piece_ink for lattice in lattices]),
-            ends,
-            piece_ends,
-        )
-
-    def candidates(self, row: int) -> slice:
-        """Those of a row."""
-        return slice(self.ends[row], self.ends[row + 1])
-
-    def pieces(self, row: int) -> slice:
-        """Those of a row."""
-        return slice(self.piece_ends[row], self.piece_ends[row + 1])
-
-    def by_candidate(self, values: list[float]) -> NDArray[np.float64]:
-        """A value of each row for each of its candidates."""
-        return np.repeat(values, np.diff(self.ends))
-
-
 def _score_labels(
-    rows: _Rows,
+    rows: JoinedRows,
     members: list[tuple[int, Lattice]],
     charset: str,
     rejection: NDArray[np.float64],
@@ -356,7 +211,7 @@ def _score_labels(
     logs = np.concatenate([lattice.log_probs for _, lattice in members])
     if np.isnan(logs).any():
         raise ValueError("the lattice has log-probabilities that are not a number")
-    probs = np.exp(logs[:, columns], dtype=np.float64) + _LEAST_PROBABILITY**2
+    probs = np.exp(logs[:, columns], dtype=np.float64) + LEAST_PROBABILITY**2
     probs /= probs.sum(axis=1, keepdims=True)
     labels = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
     at = 0
@@ -366,7 +221,7 @@ def _score_labels(
         rejection[rows.candidates(row)] = probs[here, -1]
         weighed = _weighed(labels[here], 1.0 - probs[here, -1], lattice, characters, options)
         labels[here] = weighed
-    return np.log(np.maximum(labels, _LEAST_PROBABILITY, out=labels), out=labels)
+    return np.log(np.maximum(labels, LEAST_PROBABILITY, out=labels), out=labels)
 
 
 def _weighed(
@@ -387,105 +242,3 @@ def _charset_columns(charset: str) -> tuple[str, NDArray[np.intp]]:
     """The charset's characters in class order, and their columns followed by not-a-character."""
     allowed = np.flatnonzero(charset_mask(charset))
     return "".join(CHARACTERS[k] for k in allowed), np.append(allowed, NOT_A_CHARACTER)
-
-
-def _check_shapes(lattice: Lattice) -> None:
-    count, pieces = len(lattice.starts), len(lattice.piece_ink)
-    shapes = (lattice.stops.shape, lattice.log_probs.shape, lattice.bounds.shape, lattice.piece_bounds.shape)
-    if shapes != ((count,), (count, CLASS_COUNT), (count, 4), (pieces, 4)):
-        raise ValueError(f"lattice of {count} candidates and {pieces} pieces has arrays of shapes {shapes}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Sizes:
-    """What a character of this row measures: pitch and height in writing-area heights, ink in squares."""
-
-    pitch: float
-    height: float
-    ink: float
-
-
-def _usual_sizes(lattice: Lattice, constraint: Constraint) -> _Sizes:
-    if len(lattice.piece_ink) == 0:
-        return _Sizes(1.0, 1.0, 1.0)
-    left, top, right, bottom = lattice.piece_bounds.astype(np.float64).T
-    height = max(_weighted_median(bottom - top, lattice.piece_ink), _LEAST_HEIGHT)
-    if constraint.min_length == constraint.max_length:
-        count = float(max(constraint.max_length, 1))
-        pitch = max(float(right.max() - left.min()) / count, _LEAST_HEIGHT * _USUAL_ASPECT)
-    else:
-        count = max(float((right - left).sum()) / (_USUAL_ASPECT * height), constraint.min_length, 1.0)
-        pitch = height
-    return _Sizes(pitch, height, max(float(lattice.piece_ink.sum()) / count, _LEAST_INK))
-
-
-def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float32]) -> float:
-    order = values.argsort()
-    cumulative = weights[order].cumsum()
-    middle = cumulative.searchsorted(cumulative[-1] / 2)
-    return float(values[order[min(int(middle), len(values) - 1)]])
-
-
-def _shape_scores(rows: _Rows, sizes: list[_Sizes], options: DecodingOptions) -> NDArray[np.float64]:
-    """Gaussian penalties on size and inner gaps, float64 (N,), at most 0."""
-    left, top, right, bottom = rows.bounds.T
-    pitch = rows.by_candidate([own.pitch for own in sizes])
-    height = rows.by_candidate([own.height for own in sizes])
-    excess = np.log(np.maximum((right - left) / pitch, 1.0)) / options.width_tolerance
-    heights = np.abs(np.log(np.maximum(bottom - top, 1e-3) / height))
-    misfit = np.maximum(heights - np.log(2.0), 0.0) / options.height_tolerance
-    inner = _inner_gaps(rows) / (height * options.gap_tolerance) ** 2
-    scores: NDArray[np.float64] = -0.5 * (excess * excess + misfit * misfit + inner)
-    return scores
-
-
-def _inner_gaps(rows: _Rows) -> NDArray[np.float64]:
-    """Squares of the white gaps between the pieces of each candidate, summed, float64 (N,).
-
-    A gap is the white space between a piece and all ink of the row to its left; 0 where they overlap.
-    """
-    left, right = rows.piece_bounds[:, 0], rows.piece_bounds[:, 2]
-    reach = np.zeros(len(left), np.float32)
-    for first, last in pairwise(rows.piece_ends):
-        np.maximum.accumulate(right[first:last], out=reach[first:last])
-    gaps = np.zeros(len(left))
-    gaps[1:] = np.maximum(left[1:] - reach[:-1], 0.0)
-    squares = gaps * gaps
-    # Those within a candidate stand before its second piece and the following ones.
-    inner = np.zeros(len(rows.starts))
-    widths = rows.stops - rows.starts
-    for place in range(1, int(widths.max(initial=0))):
-        wide = np.flatnonzero(widths > place)
-        inner[wide] += squares[rows.starts[wide] + place]
-    return inner
-
-
-def _rejected_throughout(
-    starts: NDArray[np.intp], widths: NDArray[np.intp], rejection: NDArray[np.float64], pieces: int
-) -> NDArray[np.float64]:
-    """Probability that a candidate's ink is no character however it is cut: float64 (N,).
-
-    The least not-a-character probability of all candidates that share a piece with it: half a letter is
-    surely no character, but the whole letter is one.
-    """
-    least = np.ones(pieces)
-    np.minimum.at(least, starts, rejection)
-    wider = [np.flatnonzero(widths > place) for place in range(1, int(widths.max(initial=0)))]
-    for place, wide in enumerate(wider, 1):
-        np.minimum.at(least, starts[wide] + place, rejection[wide])
-    throughout = least[starts]
-    for place, wide in enumerate(wider, 1):
-        throughout[wide] = np.minimum(throughout[wide], least[starts[wide] + place])
-    return np.maximum(throughout, _LEAST_PROBABILITY)
-
-
-def _skip_scores(
-    rows: _Rows, rejection: NDArray[np.float64], sizes: list[_Sizes], options: DecodingOptions
-) -> NDArray[np.float64]:
-    """A piece that no candidate covers alone is taken for surely no character."""
-    alone = np.flatnonzero(rows.stops - rows.starts == 1)
-    doubt = np.ones(len(rows.piece_ink))
-    doubt[rows.starts[alone]] -= np.log(np.maximum(rejection[alone], _LEAST_PROBABILITY))
-    ink = np.repeat(np.array([own.ink for own in sizes], np.float32), np.diff(rows.piece_ends))
-    scores: NDArray[np.float64] = -options.skip_cost * rows.piece_ink / ink * doubt
-    return scores

@@ -12,15 +12,18 @@ nodes are one array, so that a candidate extends every beginning in a few operat
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import exp, inf, prod
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.automata import Lexicon
-from model.decoding import LabelProbabilities, RowReader
+from model.characters import LabelProbabilities
+from model.decoding import RowReader
 from model.lattice import DEFAULT_OPTIONS, Constraint, DecodingOptions, Lattice, Reading
+from model.lattice_chain import LatticeChain
 from model.path_scores import PathScores, score_lattice
-from model.path_search import SKIP, LatticeChain, LengthCounter, Path
+from model.path_search import SKIP, LengthCounter, Path
 
 # Prices, in nats, of a string outside of the dictionary: for itself, and for each of its characters.
 STRANGE_WORD = 5.0
@@ -120,11 +123,13 @@ def gap_scores(lattice: Lattice, options: DecodingOptions) -> list[tuple[float, 
     left, top, right, bottom = lattice.piece_bounds.astype(np.float64).T
     if len(left) == 0:
         return []
-    height = max(float(np.average(bottom - top, weights=lattice.piece_ink + 1e-9)), 1e-3)
+    ink = lattice.piece_ink + 1e-9
+    height = max(float(((bottom - top) * ink).sum() / ink.sum(dtype=np.float64)), 1e-3)
     reach = np.maximum.accumulate(np.where(bottom - top >= _LEAST_MARK * height, right, -inf))
     gaps = np.maximum(left[1:] - reach[:-1], 0.0) / height
     gaps = np.append(0.0, np.where(np.isfinite(gaps), gaps, 0.0))
-    usual = float(np.median(gaps[gaps > 0.0])) if (gaps > 0.0).any() else 0.0
+    white = gaps[gaps > 0.0].tolist()
+    usual = median(white) if white else 0.0
     excess = (gaps - min(usual, options.space_gap / 2) - options.space_gap) / _GAP_SLOPE
     part = np.maximum(-np.logaddexp(0.0, -excess), -MOST_FOR_GAP)
     join = np.maximum(-np.logaddexp(0.0, excess), -MOST_FOR_GAP)
