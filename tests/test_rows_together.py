@@ -22,7 +22,7 @@ BY_HAND = {"close": None, "readable": None}
 
 
 def random_lattice(rng: np.random.Generator, plain: bool = False) -> Lattice:
-    """A row of up to eight pieces, some of them joined; ``plain``: a candidate for each piece, and no other."""
+    """A row of up to eight pieces, some of them joined; if ``plain``, each piece is the one candidate."""
     pieces = int(rng.integers(0, 9))
     left = np.cumsum(rng.uniform(0.1, 0.9, pieces))
     top = rng.uniform(0, 0.5, pieces)
