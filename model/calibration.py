@@ -131,7 +131,9 @@ class Calibration:
 
 def _calibrated(character: CharacterReading, confidence: float) -> CharacterReading:
     """Made anew by its class: a page has hundreds, and ``dataclasses.replace`` takes five times as long."""
-    others = _scaled(character.alternatives, character.confidence, confidence)
+    others = character.alternatives
+    if others:
+        others = _scaled(others, character.confidence, confidence)
     return CharacterReading(character.label, confidence, character.candidate, others)
 
 
@@ -139,8 +141,6 @@ def _scaled(
     others: tuple[tuple[str, float], ...], before: float, after: float
 ) -> tuple[tuple[str, float], ...]:
     """The others' probabilities, where that of the first changed; none exceeds the first."""
-    if not others:
-        return others
     factor, most = (1.0 - after) / max(1.0 - before, _LEAST), min(after, 1.0 - after)
     return tuple([(text, min(value * factor, most)) for text, value in others])
 

@@ -41,7 +41,7 @@ class LatticeChain:
         skips = (scores.skips / temperature).tolist()
         skip = counter.shift(1, character=False)
         arcs: list[list[_Arc]] = [[(p + 1, SKIP, skip, mass)] for p, mass in enumerate(skips)]
-        self._distinct = len(set(zip(scores.starts, scores.stops, strict=True))) == len(self.masses)
+        self._spans = scores.starts, scores.stops
         spans = zip(scores.starts, scores.stops, self.masses, strict=True)
         shifts = counter.shifts(scores)
         for index, (start, stop, mass) in enumerate(spans):
@@ -61,7 +61,7 @@ class LatticeChain:
 
     def text_probability(self, path: Path) -> float:
         """Probability of the path's text: of all paths that spell it, among all paths of any length."""
-        if len(path.labels) == self._pieces and self._distinct:
+        if len(path.labels) == self._pieces and len(set(zip(*self._spans, strict=True))) == len(self.masses):
             return self.path_probability(path)  # a character for each piece: no other path spells as many
         text, last = path.labels, len(path.labels)
         negligible = _NEGLIGIBLE * self.path_probability(path)
@@ -120,9 +120,11 @@ class LatticeChain:
             of a text of allowed length is its ``text_probability`` divided by this.
         """
         counter = self._counter
+        if counter.columns == 1:
+            return self._uncounted_probabilities(wrong_length)
         ends = self._probabilities_to_end()
         allowed = sum(ends[0][:1])
-        kept = max(allowed + wrong_length * (1.0 - allowed), 1e-300)
+        kept = _kept(allowed, wrong_length)
         visits = [1.0] + [0.0] * self._pieces
         rows = [[0.0] * counter.columns for _ in visits]
         rows[0][:1] = [1.0] * min(counter.columns, 1)
@@ -131,15 +133,36 @@ class LatticeChain:
             here, visited = rows[node], visits[node]
             for stop, candidate, shift, probability in arcs:
                 visits[stop] += visited * probability
-                if counter.columns == 1:  # nearly all rows of digits
-                    right = 0.0
-                    if counter.fits(shift):
-                        rows[stop][0] += here[0] * probability
-                        right = here[0] * ends[stop][0]
-                else:
-                    gained = zip(rows[stop], counter.moved(here, shift), strict=False)
-                    rows[stop] = [a + probability * b for a, b in gained]
-                    right = sum(map(mul, here, ends[stop][shift:]))
+                gained = zip(rows[stop], counter.moved(here, shift), strict=False)
+                rows[stop] = [a + probability * b for a, b in gained]
+                right = sum(map(mul, here, ends[stop][shift:]))
+                if candidate != SKIP:
+                    result[candidate] = probability * (right + wrong_length * (visited - right)) / kept
+        return np.array(result), kept
+
+    def _uncounted_probabilities(self, wrong_length: float) -> tuple[NDArray[np.float64], float]:
+        """The same with a table of one column, so that each arc is allowed on all paths or on none.
+
+        That is the case of rows of any length, and of those with as many characters as pieces: nearly all.
+        """
+        counter = self._counter
+        ends = [float(counter.allowed[0])] * (self._pieces + 1)
+        if counter.counts:
+            for node in range(self._pieces - 1, -1, -1):
+                ways = [p * ends[stop] for stop, _, shift, p in self._arcs[node] if shift == 0]
+                ends[node] = sum(ways)
+        kept = _kept(ends[0], wrong_length)
+        visits = [1.0] + [0.0] * self._pieces
+        allowed = list(visits)
+        result = [0.0] * len(self.shares)
+        for node, arcs in enumerate(self._arcs):
+            here, visited = allowed[node], visits[node]
+            for stop, candidate, shift, probability in arcs:
+                visits[stop] += visited * probability
+                right = 0.0
+                if counter.saturating or shift == 0:
+                    allowed[stop] += here * probability
+                    right = here * ends[stop]
                 if candidate != SKIP:
                     result[candidate] = probability * (right + wrong_length * (visited - right)) / kept
         return np.array(result), kept
@@ -149,17 +172,18 @@ class LatticeChain:
         counter = self._counter
         last = counter.padded([float(allowed) for allowed in counter.allowed], 0.0)
         rows = [last] * (self._pieces + 1)
-        if counter.counts:
-            for node in range(self._pieces - 1, -1, -1):
-                row = [0.0] * counter.columns
-                for stop, _, shift, probability in self._arcs[node]:
-                    if counter.columns == 1:
-                        row[0] += probability * rows[stop][shift]
-                        continue
-                    rest = zip(row, rows[stop][shift:], strict=False)
-                    row = [a + probability * b for a, b in rest]
-                rows[node] = counter.padded(row, 0.0)
+        for node in range(self._pieces - 1, -1, -1):
+            row = [0.0] * counter.columns
+            for stop, _, shift, probability in self._arcs[node]:
+                rest = zip(row, rows[stop][shift:], strict=False)
+                row = [a + probability * b for a, b in rest]
+            rows[node] = counter.padded(row, 0.0)
         return rows
+
+
+def _kept(allowed: float, wrong_length: float) -> float:
+    """The mass that a length range keeps, see ``candidate_probabilities``; above 0."""
+    return max(allowed + wrong_length * (1.0 - allowed), 1e-300)
 
 
 # The node it leads to, its candidate, its shift (see LengthCounter), its log-mass or probability.

@@ -216,4 +216,4 @@ def _path(score: float, prefix: tuple) -> Path:
         prefix, candidate, label = prefix
         candidates.append(candidate)
         labels.append(label)
-    return Path(score, tuple(reversed(candidates)), tuple(reversed(labels)))
+    return Path(score, tuple(candidates[::-1]), tuple(labels[::-1]))
