@@ -84,7 +84,8 @@ class LatticeChain:
                     ahead = node
                     continue
             for stop, candidate, _, probability in self._arcs[node] if alive else ():
-                ahead = max(ahead, stop)
+                if stop > ahead:
+                    ahead = stop
                 row = rows[stop]
                 if candidate == SKIP:
                     for at, mass in alive:
