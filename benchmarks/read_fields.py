@@ -8,19 +8,21 @@ import time
 import numpy as np
 
 from model.alphabets import CHARSETS, class_index
-from model.decoding import Constraint, Lattice, decode
+from model.decoding import DEFAULT_OPTIONS, Constraint, Lattice, decode
+from model.path_scores import score_rows
 
 LENGTHS = [10, 10, 10, 2, 3, 4, 5, 6, 3, 4, 5, 6, 2, 4, 5, 6, 2, 3, 5, 6, 2, 3, 4, 6, 2, 3, 4, 5]
 
 
-def made_up_lattice(text: str, doubt: float, rng: np.random.Generator) -> Lattice:
-    """A row of which every third character is cut in two; about three candidates a character.
+def made_up_lattice(text: str, doubt: float, rng: np.random.Generator, cut: float = 1 / 3) -> Lattice:
+    """A row of which a share ``cut`` of the characters is in two pieces; a third makes three candidates each.
 
-    ``doubt`` is the share of a cut's probability that is spread at random over all classes.
+    Without any, each piece is the one candidate, as in rows whose bodies are surely characters. ``doubt`` is
+    the share of a cut's probability that is spread at random over all classes.
     """
     edges, owners = [], []
     for place in range(len(text)):
-        parts = 2 if rng.random() < 1 / 3 else 1
+        parts = 2 if rng.random() < cut else 1
         for part in range(parts):
             edges.append((place + 0.8 * part / parts, place + 0.8 * (part + 1) / parts))
             owners.append(place)
@@ -28,7 +30,7 @@ def made_up_lattice(text: str, doubt: float, rng: np.random.Generator) -> Lattic
     spans = [
         (start, stop)
         for start in range(len(edges))
-        for stop in range(start + 1, min(start + 3, len(edges)) + 1)
+        for stop in range(start + 1, min(start + (3 if cut else 1), len(edges)) + 1)
     ]
     probs = []
     for start, stop in spans:
@@ -50,12 +52,18 @@ def main() -> None:
             (made_up_lattice(text, doubt, rng), Constraint(name, len(text), len(text)), text)
             for text, name in rows
         ]
+        plain = [
+            (made_up_lattice(text, doubt, rng, cut=0.0), Constraint(name, len(text), len(text)), text)
+            for text, name in rows
+        ]
         free = [(lattice, Constraint("text", 0, 600), text) for lattice, _, text in fields[-2:]]
-        for title, work in (("page", fields), ("the letters, any length, 62 classes", free)):
+        titles = ("page", "the same, nothing cut", "the letters, any length, 62 classes")
+        for title, work in zip(titles, (fields, plain, free), strict=True):
             times = []
             for _ in range(30):
                 begun = time.perf_counter()
-                readings = [decode(lattice, constraint) for lattice, constraint, _ in work]
+                scored = score_rows([row[0] for row in work], [row[1] for row in work], DEFAULT_OPTIONS)
+                readings = [decode(row, row.constraint) for row in scored]
                 times.append(time.perf_counter() - begun)
             right = sum(r.text == text for r, (_, _, text) in zip(readings, work, strict=True))
             count = sum(len(lattice.starts) for lattice, _, _ in work)

@@ -19,8 +19,9 @@ from model.automata import AllOf, Automaton, LengthRange
 from model.automaton_search import SteeredLattice, readable_log_mass
 from model.decoding import RowReader, decode
 from model.lattice import DEFAULT_OPTIONS, Constraint, DecodingOptions, Lattice, Reading
+from model.lattice_chain import LatticeChain
 from model.path_scores import score_lattice
-from model.path_search import LatticeChain, LengthCounter, Path, PathFinder
+from model.path_search import LengthCounter, Path, PathFinder
 from model.words import decode_words
 
 # A text that obeys the rule is plausible if it scores no worse than this, per character, below the best text

@@ -1,14 +1,17 @@
 """Reading a row: from candidates with class probabilities to a text that can be trusted or doubted.
 
-Best paths come from the lattice's scores (``model.path_scores``), probabilities from all of its paths
-(``model.path_search``). This module joins the two into a ``Reading``.
+Best paths (``model.path_search``) come from the lattice's scores (``model.path_scores``), probabilities from
+all of its paths (``model.lattice_chain``). This module joins the two into a ``Reading``.
 """
 
 from dataclasses import replace
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.characters import LabelProbabilities, read_characters, shared_ink, summed
+from model.close_labels import LEAST_SHARE
 from model.lattice import (
     DEFAULT_OPTIONS,
     CharacterReading,
@@ -17,8 +20,9 @@ from model.lattice import (
     Lattice,
     Reading,
 )
+from model.lattice_chain import LatticeChain
 from model.path_scores import PathScores, score_lattice
-from model.path_search import LatticeChain, LengthCounter, Path, PathFinder
+from model.path_search import LengthCounter, Path, PathFinder
 from model.permutation import assign, exchange_odds
 
 __all__ = [
@@ -31,8 +35,6 @@ __all__ = [
     "decode",
 ]
 
-# Readings less probable than this, relative to the best, are not worth a reader's time.
-_LEAST_SHARE = 1e-4
 # Several paths may spell one text (a speck kept or left out), so more paths than texts are looked at.
 _PATHS_PER_TEXT = 3
 
@@ -80,7 +82,7 @@ def decode(
     if constraint.permutation and 0 < len(texts[0][0].labels) <= len(scores.characters):
         return row.permuted(texts[0][0], candidates * chain.shares.sum(axis=1), trust)
     ranked = [(path, trust * min(mass / kept, 1.0)) for path, mass in texts]
-    return row.reading(ranked, candidates[:, None] * chain.shares, trust)
+    return row.reading(ranked, LabelProbabilities(scores, chain, candidates), trust)
 
 
 def _ranked_texts(
@@ -88,7 +90,7 @@ def _ranked_texts(
 ) -> list[tuple[Path, float]]:
     """The best path of each of the most probable texts, and the text's mass; most probable first."""
     paths: dict[tuple[int, ...], Path] = {}
-    for path in finder.best_paths(_PATHS_PER_TEXT * n_best, -temperature * float(np.log(_LEAST_SHARE))):
+    for path in finder.best_paths(_PATHS_PER_TEXT * n_best, -temperature * float(np.log(LEAST_SHARE))):
         paths.setdefault(path.labels, path)
         if len(paths) == n_best:
             break
@@ -111,36 +113,18 @@ class RowReader:
         self._lattice, self._scores, self._options = lattice, scores, options
         self._spaces, self._shown = constraint.spaces, n_best - 1
 
-    def reading(self, ranked: list[tuple[Path, float]], labels: NDArray[np.float64], trust: float) -> Reading:
+    def reading(
+        self,
+        ranked: list[tuple[Path, float]],
+        labels: LabelProbabilities | NDArray[np.float64],
+        trust: float,
+    ) -> Reading:
         """The reading of ranked texts, given the probability of each label of each candidate (N, C)."""
         texts = [(self._text(path), confidence) for path, confidence in ranked]
         best, confidence = texts[0]
-        runners_up = tuple(text for text in texts[1:] if text[1] > _LEAST_SHARE * confidence)
-        return Reading(best, confidence, self._characters(ranked[0][0], trust * labels), runners_up)
-
-    def _characters(self, path: Path, labels: NDArray[np.float64]) -> tuple[CharacterReading, ...]:
-        """Characters with their probabilities, summed over the cuts that hold the same ink."""
-        if not path.candidates:
-            return ()
-        chosen = np.array(path.candidates)
-        overlaps, same = _shared_ink(self._lattice, chosen)
-        places = np.arange(len(chosen))
-        own = np.array(path.labels)
-        confidences = np.minimum(_summed(same, labels)[places, own], 1.0)
-        others = np.minimum(_summed(overlaps, labels), (1.0 - confidences)[:, None])
-        others[places, own] = -1.0
-        order = np.argsort(-others, axis=1)[:, : min(self._shown, others.shape[1] - 1)]
-        values = others[places[:, None], order].tolist()
-        names = self._scores.characters
-        alternatives = (
-            tuple((names[k], value) for k, value in zip(ks, row, strict=True) if value > _LEAST_SHARE)
-            for ks, row in zip(order.tolist(), values, strict=True)
-        )
-        rows = zip(path.candidates, path.labels, confidences.tolist(), alternatives, strict=True)
-        return tuple(
-            CharacterReading(names[label], confidence, candidate, others)
-            for candidate, label, confidence, others in rows
-        )
+        runners_up = tuple(text for text in texts[1:] if text[1] > LEAST_SHARE * confidence)
+        characters = read_characters(self._lattice, self._scores, ranked[0][0], labels, trust, self._shown)
+        return Reading(best, confidence, characters, runners_up)
 
     def _text(self, path: Path) -> str:
         characters = [self._scores.characters[label] for label in path.labels]
@@ -166,8 +150,8 @@ class RowReader:
         labels = assign(-scores)
         odds = exchange_odds(scores, labels)
         own = 1.0 / (1.0 + odds).prod(axis=1)
-        _, same = _shared_ink(self._lattice, chosen)
-        cuts = trust * np.minimum(_summed(same, candidates), 1.0)
+        _, same = shared_ink(self._lattice, chosen)
+        cuts = trust * np.minimum(summed(same, candidates), 1.0)
         swaps = np.triu(np.ones((len(labels), len(labels)), bool), 1)
         apart = np.ones_like(odds, bool)
         apart[:, labels] = swaps
@@ -188,7 +172,7 @@ class RowReader:
     ) -> CharacterReading:
         names = self._scores.characters
         order = np.argsort(-others)[: self._shown].tolist()
-        alternatives = tuple((names[k], float(others[k])) for k in order if others[k] > _LEAST_SHARE)
+        alternatives = tuple((names[k], float(others[k])) for k in order if others[k] > LEAST_SHARE)
         return CharacterReading(names[label], confidence, candidate, alternatives)
 
     def _exchanges(
@@ -198,7 +182,7 @@ class RowReader:
         texts = []
         for flat in np.argsort(-odds, axis=None)[: self._shown].tolist():
             place, label = divmod(flat, odds.shape[1])
-            if odds[place, label] <= _LEAST_SHARE:
+            if odds[place, label] <= LEAST_SHARE:
                 break
             swapped = list(path.labels)
             if label in swapped:
@@ -210,33 +194,6 @@ class RowReader:
         return tuple(texts)
 
 
-def _summed(which: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each of L rows of ``which``, bool (L, N), the sum of its values of (N, ...); no row may be empty.
-
-    A product of matrices would do nearly all its work on zeros, and on several threads.
-    """
-    rows, columns = np.nonzero(which)
-    return np.add.reduceat(values[columns], np.searchsorted(rows, np.arange(len(which))), axis=0)
-
-
-def _shared_ink(lattice: Lattice, chosen: NDArray[np.integer]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which candidates share ink with the chosen ones, and which are the same but for specks.
-
-    Returns:
-        Two bool (chosen, N): those that share a piece; and those of which more than half of the joint ink
-        is shared. Of the latter no path can hold two, so their probabilities may be summed.
-    """
-    ink = np.append(0.0, (lattice.piece_ink.astype(np.float64) + 1e-9).cumsum())
-    starts, stops = lattice.starts, lattice.stops
-    first = np.maximum(starts[chosen][:, None], starts)
-    last = np.minimum(stops[chosen][:, None], stops)
-    overlaps = last > first
-    shared = np.where(overlaps, ink[np.maximum(last, first)] - ink[first], 0.0)
-    sizes = ink[stops] - ink[starts]
-    same = 2.0 * shared > sizes[chosen][:, None] + sizes - shared
-    return overlaps, same
-
-
 def _wide_gaps(bounds: NDArray[np.float32], space_gap: float) -> list[int]:
     """Places after which a space stands, from the bounds of the row's characters (L, 4).
 
@@ -245,5 +202,5 @@ def _wide_gaps(bounds: NDArray[np.float32], space_gap: float) -> list[int]:
     reach = np.maximum.accumulate(bounds[:, 2])
     gaps = np.maximum(bounds[1:, 0] - reach[:-1], 0.0)
     usual = np.sort(gaps)[(len(gaps) - 1) // 2]
-    height = np.median(bounds[:, 3] - bounds[:, 1])
+    height = median((bounds[:, 3] - bounds[:, 1]).tolist())
     return np.flatnonzero(gaps > usual + space_gap * height).tolist()

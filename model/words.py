@@ -12,15 +12,18 @@ nodes are one array, so that a candidate extends every beginning in a few operat
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import exp, inf, prod
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.automata import Lexicon
+from model.characters import LabelProbabilities
 from model.decoding import RowReader
 from model.lattice import DEFAULT_OPTIONS, Constraint, DecodingOptions, Lattice, Reading
+from model.lattice_chain import LatticeChain
 from model.path_scores import PathScores, score_lattice
-from model.path_search import SKIP, LatticeChain, LengthCounter, Path
+from model.path_search import SKIP, LengthCounter, Path
 
 # Prices, in nats, of a string outside of the dictionary: for itself, and for each of its characters.
 STRANGE_WORD = 5.0
@@ -33,6 +36,8 @@ _GAP_SLOPE = 0.08
 _LEAST_MARK = 0.45
 # A cut that scores less is left out of the search.
 _HOPELESS = -200.0
+# A weight, relative to the best way, that adds nothing to the sum of all: strings of a row have far more.
+_NO_WEIGHT = 1e-30
 
 _ROOT = 0
 _STRANGE = 1
@@ -91,20 +96,20 @@ def decode_words(
     """
     scores, pieces = score_lattice(lattice, constraint, options), len(lattice.piece_ink)
     chain = LatticeChain(scores, LengthCounter.of(0, pieces, pieces), options.temperature)
-    free = chain.candidate_probabilities(1.0)[0][:, None] * chain.shares
     search = _WordSearch(scores, word_tree(words, scores.characters), gap_scores(lattice, options))
     found = search.best_words()
-    labels, text, confidences = free, [], []
+    sure: dict[int, tuple[int, float]] = {}
+    text, confidences = [], []
     for word in found:
         confidences.append(search.share(word, options.temperature))
-        places = (list(word.candidates), list(word.labels))
         if word.node != _STRANGE:
-            labels[places[0]] *= 1.0 - confidences[-1]
-            labels[places] += confidences[-1]
+            known = ((label, confidences[-1]) for label in word.labels)
+            sure.update(zip(word.candidates, known, strict=True))
         text.append("".join(scores.characters[label] for label in word.labels))
     path = Path(
         0.0, *(tuple(k for word in found for k in getattr(word, name)) for name in ("candidates", "labels"))
     )
+    labels = LabelProbabilities(scores, chain, chain.candidate_probabilities(1.0)[0], sure)
     row = RowReader(lattice, replace(constraint, spaces=False), scores, options, n_best=5)
     reading = row.reading([(path, min(prod(confidences), 1.0))], labels, 1.0)
     return replace(reading, text=" ".join(text))
@@ -118,11 +123,13 @@ def gap_scores(lattice: Lattice, options: DecodingOptions) -> list[tuple[float, 
     left, top, right, bottom = lattice.piece_bounds.astype(np.float64).T
     if len(left) == 0:
         return []
-    height = max(float(np.average(bottom - top, weights=lattice.piece_ink + 1e-9)), 1e-3)
+    ink = lattice.piece_ink + 1e-9
+    height = max(float(((bottom - top) * ink).sum() / ink.sum(dtype=np.float64)), 1e-3)
     reach = np.maximum.accumulate(np.where(bottom - top >= _LEAST_MARK * height, right, -inf))
     gaps = np.maximum(left[1:] - reach[:-1], 0.0) / height
     gaps = np.append(0.0, np.where(np.isfinite(gaps), gaps, 0.0))
-    usual = float(np.median(gaps[gaps > 0.0])) if (gaps > 0.0).any() else 0.0
+    white = gaps[gaps > 0.0].tolist()
+    usual = median(white) if white else 0.0
     excess = (gaps - min(usual, options.space_gap / 2) - options.space_gap) / _GAP_SLOPE
     part = np.maximum(-np.logaddexp(0.0, -excess), -MOST_FOR_GAP)
     join = np.maximum(-np.logaddexp(0.0, excess), -MOST_FOR_GAP)
@@ -148,49 +155,62 @@ class _WordSearch:
         self._pieces = len(scores.skips)
         self._skips = scores.skips.tolist()
         self._arcs: list[list[tuple[int, int]]] = [[] for _ in range(self._pieces)]
+        self._arriving: list[list[int]] = [[] for _ in range(self._pieces + 1)]
         spans = zip(scores.starts, scores.stops, scores.cuts.tolist(), strict=True)
         for index, (start, stop, cut) in enumerate(spans):
             if cut > _HOPELESS:
                 self._arcs[start].append((stop, index))
+        for arcs in self._arcs:
+            for stop, index in arcs:
+                self._arriving[stop].append(index)
         # Score of each candidate read as the last character of each node.
-        self._values = scores.labels[:, tree.labels] + scores.cuts[:, None]
+        self._values = scores.labels.take(tree.labels, axis=1) + scores.cuts[:, None]
         self._best = scores.labels.argmax(axis=1)
-        self._exponentials: NDArray[np.float64] | None = None
-        self._values[:, _STRANGE] = scores.labels.max(axis=1, initial=-inf) + scores.cuts - STRANGE_CHARACTER
+        self._likeliest = scores.labels.max(axis=1, initial=-inf) + scores.cuts
+        self._values[:, _STRANGE] = self._likeliest - STRANGE_CHARACTER
+        self._weights: tuple[NDArray[np.float64], list[float], list[float]] | None = None
 
     def best_words(self) -> list[_Word]:
         """The words of the best path, from left to right."""
-        ends, parents = self._tree.ends, self._tree.parents
+        ends, parents, values = self._tree.ends, self._tree.parents, self._values
         best = np.full((self._pieces + 1, len(parents)), -inf)
-        via = np.full(best.shape, SKIP)
+        bases = np.empty((self._pieces, len(parents)))  # what a candidate that begins at a border adds to
+        scratch = np.empty(len(parents))
         before: list[int] = []  # by border: the node after which a word that begins there follows
         fresh: list[bool] = []  # by border: whether a string of node 1 rather begins there than goes on
         best[0, _ROOT] = 0.0
-        for border in range(self._pieces):
-            here, (part, join) = best[border], self._gaps[border]
-            ended = int(ends[here[ends].argmax()])
-            before.append(_ROOT if here[_ROOT] >= here[ended] + part else ended)
-            begin = max(here[_ROOT], here[ended] + part)
-            inside = here + join
-            inside[_ROOT] = begin
-            base = inside[parents]
+        for border, (part, join) in enumerate(self._gaps):
+            here, base = best[border], bases[border]
+            ended = int(ends[here.take(ends).argmax()])
+            empty, parted = float(here[_ROOT]), float(here[ended]) + part
+            before.append(_ROOT if empty >= parted else ended)
+            begin = max(empty, parted)
+            np.add(here, join, out=scratch)
+            scratch[_ROOT] = begin
+            scratch.take(parents, out=base, mode="clip")  # any mode but the default writes to ``out`` at once
             base[_ROOT] = -inf
             fresh.append(begin - STRANGE_WORD > base[_STRANGE])
             base[_STRANGE] = max(begin - STRANGE_WORD, base[_STRANGE])
             for stop, index in self._arcs[border]:
-                _improve(best[stop], via[stop], base + self._values[index], index)
-            _improve(best[border + 1], via[border + 1], here + self._skips[border], SKIP)
-        return self._traced(best, via, before, fresh)
+                np.add(base, values[index], out=scratch)
+                np.maximum(best[stop], scratch, out=best[stop])
+            np.add(here, self._skips[border], out=scratch)
+            np.maximum(best[border + 1], scratch, out=best[border + 1])
+        return self._traced(best, bases, before, fresh)
 
     def _traced(
-        self, best: NDArray[np.float64], via: NDArray[np.intp], before: list[int], fresh: list[bool]
+        self, best: NDArray[np.float64], bases: NDArray[np.float64], before: list[int], fresh: list[bool]
     ) -> list[_Word]:
+        """The words that lead to the best end; by which candidate a score was reached is seen from its value.
+
+        To note that for every score while searching would double the work.
+        """
         nodes = np.append(_ROOT, self._tree.ends)
         node, border = int(nodes[best[-1, nodes].argmax()]), self._pieces
         words: list[_Word] = []
         whole, stop, steps = node, border, list[tuple[int, int]]()
         while node != _ROOT:
-            index = int(via[border, node])
+            index = self._arrived_by(best, bases, border, node)
             if index == SKIP:
                 border -= 1
                 continue
@@ -206,39 +226,69 @@ class _WordSearch:
                 steps = []
         return words[::-1]
 
+    def _arrived_by(
+        self, best: NDArray[np.float64], bases: NDArray[np.float64], border: int, node: int
+    ) -> int:
+        """The first candidate that gives a node its score at a border; else a piece was left out."""
+        for index in self._arriving[border]:
+            if bases[self._scores.starts[index], node] + self._values[index, node] == best[border, node]:
+                return index
+        return SKIP
+
     def share(self, word: _Word, temperature: float) -> float:
         """The share, 0..1, that a word has of the mass of everything its pieces may read as one word.
 
         All ways to read the pieces as a word of the dictionary, as any other string at its price, or with an
-        unreadable character.
+        unreadable character. Every weight is relative to that of the best way to read the pieces without a
+        dictionary, so that nothing overflows.
         """
-        score = self._score(word)
-        shift = -score / max(word.stop - word.start, 1)  # per piece, which all ways have: nothing overflows
-        weights = self._weights(temperature)
-        masses = np.zeros((word.stop - word.start + 1, len(self._tree.parents)))
+        if self._weights is None:
+            self._weights = self._weigh(temperature)
+        weights, skips, best = self._weights
+        parents = self._tree.parents
+        masses = np.zeros((word.stop - word.start + 1, len(parents)))
         masses[0, [_ROOT, _STRANGE]] = 1.0, np.exp(-STRANGE_WORD / temperature)
+        base, scratch = np.empty(len(parents)), np.empty(len(parents))
         for border in range(word.start, word.stop):
             here = masses[border - word.start]
-            base = here[self._tree.parents]
+            here.take(parents, out=base, mode="clip")
             base[_ROOT] = 0.0
             for stop, index in self._arcs[border]:
                 if stop <= word.stop:
-                    lift = exp(shift * (stop - border) / temperature)
-                    masses[stop - word.start] += base * (lift * weights[index])
-            masses[border - word.start + 1] += here * exp((self._skips[border] + shift) / temperature)
-        total = masses[-1, self._tree.ends].sum()
-        own = masses[-1, word.node] if word.node != _STRANGE else 1.0
-        return float(min(own / total, 1.0)) if total > 0.0 else 0.0
+                    np.multiply(base, weights[index], out=scratch)
+                    masses[stop - word.start] += scratch
+            if skips[border] > _NO_WEIGHT:
+                np.multiply(here, skips[border], out=scratch)
+                masses[border - word.start + 1] += scratch
+        total = float(masses[-1].take(self._tree.ends).sum())
+        own = float(masses[-1, word.node])
+        if word.node == _STRANGE:
+            own = exp((self._score(word) + best[word.start] - best[word.stop]) / temperature)
+        return min(own / total, 1.0) if total > 0.0 else 0.0
 
-    def _weights(self, temperature: float) -> NDArray[np.float64]:
-        """Weight of each candidate read as the last character of each node; node 1 is any, or unreadable."""
-        if self._exponentials is None:
-            weights = np.exp(self._values / temperature)
-            labels = self._scores.labels + (self._scores.cuts - STRANGE_CHARACTER)[:, None]
-            anything = np.exp(np.column_stack([labels, self._scores.unreadable]) / temperature)
-            weights[:, _STRANGE] = anything.sum(axis=1)
-            self._exponentials = weights
-        return self._exponentials
+    def _weigh(self, temperature: float) -> tuple[NDArray[np.float64], list[float], list[float]]:
+        """Weights of each candidate read as the last character of each node, of skips; best scores.
+
+        Node 1 is any character, or an unreadable one. The best scores are those of each border, reached
+        without a dictionary; weights are relative to them.
+        """
+        scores, likeliest = self._scores, self._likeliest.tolist()
+        best = [0.0] + [-inf] * self._pieces
+        for border, arcs in enumerate(self._arcs):
+            here = best[border]
+            for stop, index in arcs:
+                best[stop] = max(best[stop], here + likeliest[index])
+            best[border + 1] = max(best[border + 1], here + self._skips[border])
+        reached = np.array(best)
+        rise = (reached[scores.starts] - reached[scores.stops])[:, None]
+        rise[scores.cuts <= _HOPELESS] = -inf
+        labels = np.exp((scores.labels + scores.cuts[:, None] + rise) / temperature)
+        unreadable = np.exp((scores.unreadable[:, None] + rise) / temperature)
+        weights = labels.take(self._tree.labels, axis=1)
+        strange = labels.sum(axis=1) * exp(-STRANGE_CHARACTER / temperature) + unreadable[:, 0]
+        weights[:, _STRANGE] = strange
+        falls = zip(self._skips, best, best[1:], strict=False)
+        return weights, [exp((skip + a - b) / temperature) for skip, a, b in falls], best
 
     def _score(self, word: _Word) -> float:
         """Of the word's best path, with its prices but those of the gaps."""
@@ -249,12 +299,3 @@ class _WordSearch:
             score -= STRANGE_CHARACTER if word.node == _STRANGE else 0.0
             covered |= set(range(self._scores.starts[candidate], self._scores.stops[candidate]))
         return score + sum(self._skips[p] for p in range(word.start, word.stop) if p not in covered)
-
-
-def _improve(
-    best: NDArray[np.float64], via: NDArray[np.intp], reached: NDArray[np.float64], index: int
-) -> None:
-    """Takes over, in place, the scores that are better, and the candidate by which they were reached."""
-    better = reached > best
-    np.copyto(best, reached, where=better)
-    np.copyto(via, index, where=better)

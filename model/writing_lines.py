@@ -11,6 +11,7 @@ heights high. So the weights are mild.
 """
 
 import string
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -55,25 +56,53 @@ def weigh_labels(
     Returns:
         float64 (N, C), rows summing to 1.
     """
-    kinds, kind_of = _kinds(characters)
-    if spread <= 0 or len(kinds) == 1 or not trust.any():
+    kinds = _kinds(characters)
+    if spread <= 0 or kinds.count == 1 or not trust.any():
         return labels
     top, bottom = bounds[:, 1].astype(np.float64), bounds[:, 3].astype(np.float64)
     heard = trust > min(_LEAST_HEARD, 0.5 * float(trust.max()))
-    of_kind = labels[heard] @ (kind_of[:, None] == np.arange(len(kinds)))
+    of_kind = labels[heard] @ kinds.members
     base, height = _find_lines(of_kind, trust[heard], top[heard], bottom[heard], kinds, spread)
-    weights = _fits(top, bottom, np.array([base]), np.array([height]), kinds, spread)[0][:, kind_of]
-    weighed = labels * weights
+    upper, lower = _keeps((top - base) / height + 1.0, (bottom - base) / height + 1.0, kinds, spread)
+    weights = upper[kinds.tops] * lower[kinds.bottoms] + _LEAST_WEIGHT
+    weighed = labels * weights.T[:, kinds.kind_of]
     result: NDArray[np.float64] = weighed / weighed.sum(axis=1, keepdims=True)
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """The extents that occur among the C characters of a charset: K kinds.
+
+    Attributes:
+        kind_of: int (C,) the kind of each character.
+        members: float64 (C, K), 1 where a character is of a kind.
+        upper, lower: float64 (U,), (L,) where the tops and the bottoms of kinds are.
+        tops, bottoms: int (K,) which of these each kind has.
+    """
+
+    kind_of: NDArray[np.intp]
+    members: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    tops: NDArray[np.intp]
+    bottoms: NDArray[np.intp]
+
+    @property
+    def count(self) -> int:
+        """How many kinds."""
+        return len(self.tops)
+
+
 @lru_cache(maxsize=64)
-def _kinds(characters: str) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """The extents that occur among characters, float64 (K, 2), and which of them each character has."""
+def _kinds(characters: str) -> _Kinds:
     extents = np.array([EXTENTS[character] for character in characters])
     kinds, kind_of = np.unique(extents, axis=0, return_inverse=True)
-    return kinds, kind_of.ravel()
+    kind_of = kind_of.ravel()
+    members = (kind_of[:, None] == np.arange(len(kinds))).astype(np.float64)
+    upper, tops = np.unique(kinds[:, 0], return_inverse=True)
+    lower, bottoms = np.unique(kinds[:, 1], return_inverse=True)
+    return _Kinds(kind_of, members, upper, lower, tops.ravel(), bottoms.ravel())
 
 
 def _find_lines(
@@ -81,33 +110,47 @@ def _find_lines(
     trust: NDArray[np.float64],
     top: NDArray[np.float64],
     bottom: NDArray[np.float64],
-    kinds: NDArray[np.float64],
+    kinds: _Kinds,
     spread: float,
 ) -> tuple[float, float]:
     """Base line and cap height of the greatest likelihood on a grid around the usual candidate."""
     order = np.argsort(bottom - top)
     middle = np.searchsorted(np.cumsum(trust[order]), trust.sum() / 2)
     usual = max(float((bottom - top)[order[min(int(middle), len(order) - 1)]]), 1e-3)
-    level = float(np.average(bottom, weights=trust))
-    grid = np.meshgrid(usual * _HEIGHT_STEPS, level + usual * _BASE_STEPS)
-    heights, bases = grid[0].ravel(), grid[1].ravel()
-    fits = _fits(top, bottom, bases, heights, kinds, spread)
-    likelihood = np.log((fits * of_kind).sum(axis=2)) @ trust
-    best = int(np.argmax(likelihood))
-    return float(bases[best]), float(heights[best])
+    level = float(bottom @ trust / trust.sum())
+    # Places are counted from the level and in usual heights: on that grid lines are the same in every row.
+    rise, fall = (top - level) / usual, (bottom - level) / usual
+    bases, heights = np.repeat(_BASE_STEPS, len(_HEIGHT_STEPS)), np.tile(_HEIGHT_STEPS, len(_BASE_STEPS))
+    down = (rise - bases[:, None]) / heights[:, None] + 1.0, (fall - bases[:, None]) / heights[:, None] + 1.0
+    upper, lower = _keeps(*down, kinds, spread)
+    # Summed over the kinds that reach down equally far first, so that there is one product for each kind.
+    found = np.full(upper.shape[1:], 0.0)
+    for bottom_line, reach in enumerate(lower):
+        of_top = [kind for kind in range(kinds.count) if kinds.bottoms[kind] == bottom_line]
+        likely = upper[kinds.tops[of_top[0]]] * of_kind[:, of_top[0]]
+        for kind in of_top[1:]:
+            likely += upper[kinds.tops[kind]] * of_kind[:, kind]
+        found += likely * reach
+    found += _LEAST_WEIGHT * of_kind.sum(axis=1)
+    best = int(np.argmax(np.log(found) @ trust))
+    return float(level + usual * bases[best]), float(usual * heights[best])
 
 
-def _fits(
-    top: NDArray[np.float64],
-    bottom: NDArray[np.float64],
-    bases: NDArray[np.float64],
-    heights: NDArray[np.float64],
-    kinds: NDArray[np.float64],
-    spread: float,
-) -> NDArray[np.float64]:
-    """How well N candidates keep to each of H pairs of lines as each of K kinds: float64 (H, N, K)."""
-    upper = (top - bases[:, None]) / heights[:, None] + 1.0
-    lower = (bottom - bases[:, None]) / heights[:, None] + 1.0
-    off = ((upper[..., None] - kinds[:, 0]) / spread) ** 2 + ((lower[..., None] - kinds[:, 1]) / spread) ** 2
-    fits: NDArray[np.float64] = np.exp(-0.5 * off) + _LEAST_WEIGHT
-    return fits
+def _keeps(
+    upper: NDArray[np.float64], lower: NDArray[np.float64], kinds: _Kinds, spread: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How well tops and bottoms, from the cap line down in cap heights, keep to each line of the kinds.
+
+    Args:
+        upper, lower: float64 of any shape.
+        kinds: U tops and L bottoms.
+        spread: standard deviation about the lines.
+
+    Returns:
+        Two float64, (U, ...) and (L, ...), in 0..1. A character keeps to its lines as well as the product of
+        the two: a dozen characters have the same top, so this asks for fewer exponentials.
+    """
+    return (
+        np.exp(-0.5 * (np.subtract.outer(kinds.upper, upper) / spread) ** 2),
+        np.exp(-0.5 * (np.subtract.outer(kinds.lower, lower) / spread) ** 2),
+    )

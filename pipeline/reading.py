@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.alphabets import CLASS_COUNT
-from model.decoding import Constraint, Lattice, Reading
+from model.decoding import DEFAULT_OPTIONS, Constraint, Lattice, Reading
+from model.path_scores import ScoredLattice, score_rows
 from pipeline.comb_text import with_empty_cells
 from pipeline.limits import check_time
 from pipeline.options import JobOptions
@@ -154,7 +155,7 @@ def page_rows(
     template = options.template_named(page.segmented.template)
     specs = {spec.name: (i, spec) for i, spec in enumerate(template.fields)}
     ticks = tick_rows(page.key, page.segmented.fields, template, options.min_confidence)
-    at = 0
+    rows = iter(_lattices(page, log_probs, {name: constraint_of(spec) for name, (_, spec) in specs.items()}))
     for found in page.segmented.fields:
         check_time(page.milliseconds, options.max_page_seconds, _since(start))
         if found.mark is not None:
@@ -163,15 +164,28 @@ def page_rows(
         ordinal, spec = specs[found.name]
         reading = _FieldReading(spec, [], [])
         for line in found.lines:
-            stop = at + len(line.crops)
-            best = decode(lattice_of(line, log_probs[at:stop]), constraint_of(spec))
+            best = decode(next(rows), constraint_of(spec))
             reading.readings.append(with_values(spec, with_empty_cells(best, line)))
             reading.lines.append(line)
-            at = stop
         fields.append(_field_row(page.key, ordinal, found, reading, options.threshold(spec.charset)))
         characters.extend(_character_rows(page.key, reading))
     times = {**page.milliseconds, "read": _since(start)}
     return PageRows(_form_row(page, fields, len(characters), times, options), fields, characters)
+
+
+def _lattices(
+    page: PageToClassify, log_probs: NDArray[np.float32], constraints: dict[str, Constraint]
+) -> list[ScoredLattice]:
+    """All rows of a page in order, scored together under the constraints of their fields."""
+    lattices, own = [], []
+    at = 0
+    for found in page.segmented.fields:
+        for line in found.lines if found.mark is None else ():
+            stop = at + len(line.crops)
+            lattices.append(lattice_of(line, log_probs[at:stop]))
+            own.append(constraints[found.name])
+            at = stop
+    return score_rows(lattices, own, DEFAULT_OPTIONS)
 
 
 class _FieldReading(NamedTuple):
@@ -244,21 +258,24 @@ def _field_row(
 
 def _character_rows(key: PageKey, reading: _FieldReading) -> list[Row]:
     rows: list[Row] = []
+    common = {**key._asdict(), "field": reading.spec.name}
     for line, read in zip(reading.lines, reading.readings, strict=True):
-        for character in read.characters:
-            i = character.candidate
+        boxes = line.boxes[[character.candidate for character in read.characters]].tolist()
+        for character, (x, y, width, height) in zip(read.characters, boxes, strict=True):
             rows.append(
                 {
-                    **key._asdict(),
-                    "field": reading.spec.name,
+                    **common,
                     "position": len(rows),
                     "label": character.label,
                     "confidence": float(character.confidence),
                     "alternatives": [
                         {"label": label, "confidence": float(c)} for label, c in character.alternatives
                     ],
-                    **_box(line.boxes[i]),
-                    "crop": line.crops[i].tobytes(),
+                    "box_x": x,
+                    "box_y": y,
+                    "box_width": width,
+                    "box_height": height,
+                    "crop": line.crops[character.candidate].tobytes(),
                 }
             )
     return rows

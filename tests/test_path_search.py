@@ -8,8 +8,9 @@ from math import exp, log
 import numpy as np
 import pytest
 
+from model.lattice_chain import LatticeChain
 from model.path_scores import NEVER, PathScores
-from model.path_search import LatticeChain, LengthCounter, Path, PathFinder
+from model.path_search import LengthCounter, Path, PathFinder
 
 UNREADABLE = -2
 RANGES = [(0, 9), (0, 0), (1, 1), (2, 2), (3, 3), (1, 9), (2, 9), (1, 2), (2, 3), (4, 9), (5, 7), (0, 2)]
