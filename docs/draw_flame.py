@@ -27,7 +27,8 @@ STAGES = {  # the functions of a page's stages, and the colour of all that runs 
     ("_place_field", "segmenting.py"): "#f2cf8d",
     ("cut_fields", "fields.py"): "#f2cf8d",
     ("_field", "segmenting.py"): "#eeb08f",
-    ("classify_pages", "handler.py"): "#d3a8d0",
+    ("classify_pages", "classifying.py"): "#d3a8d0",
+    ("_look_again", "classifying.py"): "#eeb08f",
     ("page_rows", "reading.py"): "#e29a9a",
 }
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>[^)]*?)(:\d+)?\)")

@@ -156,18 +156,18 @@ def _usual_height(pieces: Pieces) -> float:
 
 def page_boxes(boxes: NDArray[np.float32], to_page: NDArray[np.float64]) -> NDArray[np.float32]:
     """Upright page rectangles, float32 (N, 4) x, y, width, height, around raster rectangles given so."""
-    x, y, width, height = boxes.T.astype(np.float64)
-    sides = []
-    for along_x, along_y, shift in to_page[:2].tolist():
-        # The corner that lies farthest left, or up, is the same for all.
-        start = along_x * x + along_y * y + shift + min(along_x, 0.0) * width + min(along_y, 0.0) * height
-        sides.append((start, abs(along_x) * width + abs(along_y) * height))
-    (left, across), (top, down) = sides
-    return np.stack([left, top, across, down], axis=1).astype(np.float32)
+    turn, shift = to_page[:2, :2], to_page[:2, 2]
+    placed = np.empty((len(boxes), 4), np.float32)
+    # The corner that lies farthest left, or up, is the same for all.
+    placed[:, :2] = boxes[:, :2] @ turn.T + shift + boxes[:, 2:] @ np.minimum(turn, 0.0).T
+    placed[:, 2:] = boxes[:, 2:] @ np.abs(turn).T
+    return placed
 
 
 def _in_heights(boxes: NDArray[np.float32], area: Box) -> NDArray[np.float32]:
     """Left, top, right, bottom of raster rectangles, relative to the writing area, in units of its height."""
-    left, top = boxes[:, 0] - area.x, boxes[:, 1] - area.y
-    bounds = np.stack([left, top, left + boxes[:, 2], top + boxes[:, 3]], axis=1)
-    return (bounds / area.height).astype(np.float32)
+    bounds = np.empty((len(boxes), 4), np.float32)
+    bounds[:, :2] = boxes[:, :2] - np.array([area.x, area.y], np.float32)
+    bounds[:, 2:] = bounds[:, :2] + boxes[:, 2:]
+    bounds /= np.float32(area.height)
+    return bounds
