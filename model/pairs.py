@@ -14,17 +14,19 @@ import threading
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.alphabets import NOT_A_CHARACTER
-from model.classifier import ClassifierError, log_softmax, read_model
+from model.alphabets import CHARSETS, NOT_A_CHARACTER
+from model.classifier import ClassifierError, ModelFile, log_softmax, read_model
 
 DIGITS = 10
 OTHER = DIGITS * DIGITS
 PAIR_CLASSES = OTHER + 1
 PAIR_SHAPE = (28, 44)
+PAIR_BATCH = 8  # a row asks for a handful at most
 SHIPPED_PAIRS = "pairs"
 SURE = 0.95  # of one digit, where its ink is not asked about
 _LEAST = 1e-30  # keeps logarithms finite
@@ -33,6 +35,8 @@ _LEAST = 1e-30  # keeps logarithms finite
 @dataclass(frozen=True, slots=True)
 class PairOptions:
     """When a pair is looked for, and how far its reading is trusted.
+
+    Chosen on composed fields (``python -m benchmarks.pairs --half calibration``).
 
     Attributes:
         odds: natural logarithm added to the log-odds of being a pair: what is asked for on a page is a pair
@@ -43,13 +47,22 @@ class PairOptions:
         doubt: share that a witness of single characters leaves to every digit.
     """
 
-    odds: float = -2.0
+    odds: float = -3.0
     least: float = 0.02
     support: float = 1.0
     doubt: float = 0.01
 
 
 DEFAULT_PAIR_OPTIONS = PairOptions()
+
+
+def may_hold_pairs(charset: str) -> bool:
+    """Whether the reader of pairs may be asked in a field: its charset has nothing but digits.
+
+    Raises:
+        KeyError: no charset has this name.
+    """
+    return CHARSETS[charset].isdigit()
 
 
 def surely_one(log_probs: NDArray[np.float32], sure: float = SURE) -> NDArray[np.bool_]:
@@ -208,9 +221,6 @@ def _best_cut(
     return chosen
 
 
-PAIR_BATCH = 8  # a page asks for a handful
-
-
 class PairReader:
     """The exported network; ``read`` may be called from any thread, one at a time enters."""
 
@@ -274,9 +284,18 @@ def load_pairs(path: str | Path | None = None, threads: int = 1) -> PairReader:
     Raises:
         ClassifierError: the file is missing, is no LiteRT model, or takes or gives other shapes.
     """
-    if path is None:
-        path = Path(str(resources.files("model") / "weights" / f"{SHIPPED_PAIRS}.tflite"))
-    model = read_model(path)
-    return PairReader(
-        model.name, model.content, float(model.card.get("calibration", {}).get("temperature", 1.0)), threads
-    )
+    model = _read(path)
+    calibration = model.card.get("calibration", {})
+    return PairReader(model.name, model.content, float(calibration.get("temperature", 1.0)), threads)
+
+
+def pairs_card(path: str | Path | None = None) -> dict[str, Any]:
+    """The card of a reader of pairs: data, scores, training, hash; None is the one that ships."""
+    return _read(path).card
+
+
+def _read(path: str | Path | None) -> ModelFile:
+    if path is not None:
+        return read_model(path)
+    with resources.as_file(resources.files("model") / "weights" / f"{SHIPPED_PAIRS}.tflite") as shipped:
+        return read_model(shipped)
