@@ -32,7 +32,7 @@ Labels = NDArray[np.int16]
 
 ROWS_AT_ONCE = 500
 HELD_OUT_ROWS = 3000
-APART_SHARE = 0.08  # rows whose digits stand apart, beside each tight row
+APART_SHARE = 0.05  # rows whose digits stand apart, beside each tight row
 USED = ("mnist_train60k", "unipen_62, unipen_62_strokes", "sd19_cleaned", "sd19_digits_train")
 
 
@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m jobs.train_pairs", description=__doc__, allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True, help="folder with characters/*.npz")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--rows", type=int, default=120_000, help="rows to compose (default 120000)")
+    parser.add_argument("--rows", type=int, default=100_000, help="rows to compose (default 100000)")
     parser.add_argument("--epochs", type=int, default=14, help="default 14")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes that compose (default 2)")
@@ -136,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     apart = make(args.out / "apart.npz", part="training", rows=round(APART_SHARE * args.rows), apart=True)
     pool = np.concatenate([tight[0], apart[0]]), np.concatenate([tight[1], apart[1]])
     held_out = make(args.out / "held_out.npz", part="held out", rows=HELD_OUT_ROWS)
-    print(f"{len(pool[1]):,} bodies, {np.mean(pool[1] != OTHER):.0%} of them pairs", flush=True)
+    print(f"{len(pool[1]):,} crops, {np.mean(pool[1] != OTHER):.0%} of them pairs", flush=True)
 
     def measure(model: Any) -> dict[str, float]:
         return score(predict_pairs(model, held_out[0]), held_out[1])
@@ -159,13 +159,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "date": datetime.date.today().isoformat(),
         "classes": "00 to 99 and anything else",
         "input": "uint8 (N, 28, 44), ink = 255 on 0, fitted into 24x40, its box in the middle",
-        "scores": {"composed bodies, calibration half of the held-out characters": measure(model)},
+        "scores": {"composed windows, calibration half of the held-out characters": measure(model)},
         "export": figures,
         "data": [source for source in SOURCES if source["name"] in USED],
-        "pool": {"rows": args.rows, "bodies": len(pool[1]), "pairs": int((pool[1] != OTHER).sum())},
+        "pool": {"rows": args.rows, "crops": len(pool[1]), "pairs": int((pool[1] != OTHER).sum())},
         "training": asdict(options),
         "epochs_trained": len(history),
-        "command": "python -m jobs.train_pairs --data DATA --out DIR",
+        "command": f"python -m jobs.train_pairs --data DATA --out DIR --rows {args.rows} "
+        f"--epochs {args.epochs} --seed {args.seed}",
     }
     write_model(content, card, args.out / "pairs.tflite")
     print(f"{args.out / 'pairs.tflite'}: {len(content):,} bytes, {figures}")

@@ -26,6 +26,7 @@ DIGITS = 10
 OTHER = DIGITS * DIGITS
 PAIR_CLASSES = OTHER + 1
 PAIR_SHAPE = (28, 44)
+PAIR_BATCH = 8  # a row asks for a handful at most
 SHIPPED_PAIRS = "pairs"
 SURE = 0.95  # of one digit, where its ink is not asked about
 _LEAST = 1e-30  # keeps logarithms finite
@@ -34,6 +35,8 @@ _LEAST = 1e-30  # keeps logarithms finite
 @dataclass(frozen=True, slots=True)
 class PairOptions:
     """When a pair is looked for, and how far its reading is trusted.
+
+    Chosen on composed fields (``python -m benchmarks.pairs --half calibration``).
 
     Attributes:
         odds: natural logarithm added to the log-odds of being a pair: what is asked for on a page is a pair
@@ -44,7 +47,7 @@ class PairOptions:
         doubt: share that a witness of single characters leaves to every digit.
     """
 
-    odds: float = -2.0
+    odds: float = -3.0
     least: float = 0.02
     support: float = 1.0
     doubt: float = 0.01
@@ -216,9 +219,6 @@ def _best_cut(
         if agreement > best:
             best, chosen = agreement, (left, right)
     return chosen
-
-
-PAIR_BATCH = 8  # a page asks for a handful
 
 
 class PairReader:

@@ -4,9 +4,9 @@ import pytest
 
 from model.alphabets import CLASS_COUNT, NOT_A_CHARACTER
 from model.decoding import Constraint, Lattice, decode
-from model.pairs import OTHER, PAIR_CLASSES, PairOptions, doubtful_runs, mix_pairs
+from model.pairs import OTHER, PAIR_CLASSES, PairOptions, doubtful_runs, may_hold_pairs, mix_pairs
 from segmentation.components import find_components
-from segmentation.pairs import find_bodies, normalize_pair, pair_crops
+from segmentation.pairs import find_bodies, normalize_pair, pair_crops, pair_windows
 from segmentation.pieces import cut_pieces
 
 HEIGHT = 60
@@ -111,6 +111,37 @@ def test_only_what_is_not_surely_one_digit_is_asked_for():
     assert doubtful_runs(starts, stops, sure, bodies[:0]).shape == (0,)
 
 
+def test_a_run_made_of_sure_digits_is_not_asked_for():
+    starts, stops = np.array([0, 2, 3, 0], np.int16), np.array([2, 3, 4, 4], np.int16)
+    log_probs = rows_of((5, 0.99), (7, 0.99), (1, 0.5), (0, 0.3))
+    runs = np.array([[0, 3], [0, 4], [2, 4]], np.int32)
+    assert doubtful_runs(starts, stops, log_probs, runs).tolist() == [False, True, True]
+
+
+def test_of_runs_that_cannot_all_be_pairs_the_surest_counts():
+    runs = np.array([[0, 3], [1, 3]], np.int32)
+    readings = np.concatenate([pair_of(86, 0.9), pair_of(11, 0.99)])
+    both = mix_pairs(STARTS, STOPS, unsure(), runs, readings, PLAIN)
+    surest = mix_pairs(STARTS, STOPS, unsure(), runs[1:], readings[1:], PLAIN)
+    np.testing.assert_array_equal(both, surest)
+
+
+def test_pairs_may_share_a_digit():
+    given = rows_of((1, 0.4), (2, 0.4), (3, 0.4), (0, 0.1), (0, 0.1), (0, 0.1))
+    runs = np.array([[0, 2], [1, 3]], np.int32)
+    readings = np.concatenate([pair_of(12, 0.99), pair_of(23, 0.99)])
+    mixed = mix_pairs(STARTS, STOPS, given, runs, readings, PLAIN)
+    assert decode(lattice_of(mixed), Constraint("digits", 1, 16)).text == "123"
+    assert np.exp(mixed[[0, 1, 2], [1, 2, 3]]).min() > 0.95
+
+
+@pytest.mark.parametrize(
+    ("charset", "may"), [("digits", True), ("alphanumeric", False), ("upper", False), ("text", False)]
+)
+def test_pairs_are_looked_for_among_digits_only(charset, may):
+    assert may_hold_pairs(charset) is may
+
+
 def test_odds_lower_the_weight_of_pairs():
     options = PairOptions(odds=-6.0)
     after = np.exp(mix_pairs(STARTS, STOPS, unsure(), BODY, pair_of(86, 0.9), options))
@@ -140,6 +171,18 @@ def test_white_parts_bodies():
     assert crops.shape == (2, 28, 44)
     widths = [int(crop.any(axis=0).sum()) for crop in crops]
     assert widths[0] < 20 < widths[1]
+
+
+def test_narrow_bodies_are_one_window_and_wide_ones_all_their_runs():
+    pieces, bodies = bodies_of(rings((40, 50), (74, 50), (180, 50), (214, 50), (248, 50), (282, 50)))
+    assert len(bodies) == 2
+    (first, last), (wide, end) = bodies.tolist()
+    windows = pair_windows(pieces, bodies).tolist()
+    assert [run for run in windows if run[0] < last] == [[first, last]]
+    within = [run for run in windows if run[0] >= wide]
+    assert len(within) > 2
+    assert all(wide <= start < stop - 1 < end for start, stop in within)
+    assert pair_windows(pieces, bodies[:0]).shape == (0, 2)
 
 
 def test_a_loose_stroke_belongs_to_the_body_it_stands_over():
