@@ -1,7 +1,7 @@
 """Makes the network that the training of another shape begins with, from a model that is trained already.
 
-``python -m jobs.imitate --data FOLDER --out runs/start.keras`` gives each layer of the shape of
-``model.network`` the weights by which it comes nearest to a layer of the shipped model;
+``python -m jobs.imitate --data FOLDER --layers 0 2 2 3 4 5 --out runs/start.keras`` gives each layer of the
+shape ``FAST`` of ``model.network`` the weights by which it comes nearest to a layer of the shipped model;
 ``formscribe train --from-model runs/start.keras --teacher shipped`` goes on from there.
 """
 
@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ import cv2
 from jobs.recipe import EpochShape, Recipe
 from model.classifier import ClassifierError
 from model.datasets import DatasetError
-from model.network import NetworkShape
+from model.network import FAST
 
 CROPS = 3000
 DROPOUT = 0.1  # of a network that learns from a teacher and begins near its end; see docs/model-shapes.md
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from model.restoring import restore_network
 
     cv2.setNumThreads(1)
-    shape = NetworkShape(dropout=DROPOUT)
+    shape = replace(FAST, dropout=DROPOUT)
     layers = args.layers or list(range(len(shape.trunk)))
     try:
         crops, _ = Recipe(Path(args.data), shape=EpochShape(share=0.02)).open().make(0)

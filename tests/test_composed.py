@@ -21,6 +21,7 @@ from jobs.composing import (
 from model.alphabets import CHARACTERS, CLASS_COUNT
 from model.calibration import Calibration
 from model.decoding import CharacterReading, Lattice, Reading
+from model.networks import Networks
 from segmentation.composition import WRONG_CUT
 
 DATA = os.environ.get("FORMSCRIBE_DATA")
@@ -171,7 +172,7 @@ def test_everything_is_read_right_where_nothing_can_be_wrong() -> None:
     source = bars(writers=1, each=20)
     ones = source.select(source.labels == 1)
     lines = LineComposer(dict.fromkeys(("sd19", "mnist", "unipen"), ones))
-    fields = make_fields(lines, PerfectClassifier(1), [kind("digits 4")], 12, seed=1)
+    fields = make_fields(lines, Networks(PerfectClassifier(1)), [kind("digits 4")], 12, seed=1)
     free = [field for field in fields if field.spacing == "free"]
     assert free
     outcomes = composed.read_fields(free, Calibration())

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pipeline_fakes import KINDS, STAGES, TEMPLATE, TEMPLATE_TOML, FakeClassifier, options_for, write_forms
+from pipeline_fakes import KINDS, STAGES, TEMPLATE, TEMPLATE_TOML, fake_networks, options_for, write_forms
 from test_walls import modules_loaded_by
 
 from jobs import overlay, preview
@@ -39,7 +39,7 @@ def colors(picture: Image.Image) -> set[tuple[int, int, int]]:
 def read(kind: str) -> preview.ReadPage:
     gray = np.full((200, 300), KINDS.index(kind), np.uint8)
     options = options_for(Path("scans"), Path("out"))
-    return preview.read_page("a.png", 1, gray, options, STAGES, FakeClassifier())
+    return preview.read_page("a.png", 1, gray, options, STAGES, fake_networks())
 
 
 def drawn(page: preview.ReadPage, *names: str) -> Image.Image:
