@@ -31,8 +31,8 @@ class Convolution:
 class NetworkShape:
     """The layers.
 
-    The default is the shape of the shipped model. One that reaches 7x7 in two steps, ``FAST``, classifies twice
-    as fast and reads a little less well; see docs/model-shapes.md.
+    The default is the shape of the shipped model. One that reaches 7x7 in two steps, ``FAST``, classifies
+    twice as fast and reads a little less well; see docs/model-shapes.md.
 
     Attributes:
         trunk: convolutions, from the crop on.
@@ -57,8 +57,8 @@ class NetworkShape:
 FAST = NetworkShape(
     (
         Convolution(24, 5, 2),
-        # 7x7 from here on: a convolution at 14x14 costs four times one at 7x7. 64 channels and 128, as integer
-        # units multiply 64 at once, and 96 cost as much as 128.
+        # 7x7 from here on: a convolution at 14x14 costs four times one at 7x7. 64 channels and 128, as
+        # integer units multiply 64 at once, and 96 cost as much as 128.
         Convolution(64, 3, 2),
         Convolution(64, residual=True),
         Convolution(64),
