@@ -39,7 +39,7 @@ from model.training import TrainingOptions, train, use_bfloat16
 
 CROPS = 1024  # served at once, about as many as a page has
 TAUGHT = 0.5
-REFERENCE = "before"
+REFERENCE = "shipped"
 
 
 def _shape(*trunk: Convolution, **rest: Any) -> NetworkShape:

@@ -30,10 +30,12 @@ def probabilities(network, images, temperature=1.0):
     return np.exp(log_softmax(logits / np.float32(temperature)))
 
 
-def test_the_layers_are_those_of_the_network():
+def test_the_shipped_model_has_the_shape_that_training_gives():
+    from model.network import NetworkShape
     from model.restoring import read_network
 
     shape, layers = read_network(read_model().content)
+    assert shape == NetworkShape()
     assert [layer.weights.shape[-1] for layer in layers[:-2]] == [part.width for part in shape.trunk]
     assert [layer.weights.shape[0] for layer in layers[:-2]] == [part.size for part in shape.trunk]
     assert np.prod([part.stride for part in shape.trunk]) == 8
