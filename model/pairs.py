@@ -150,11 +150,17 @@ def mix_pairs(
     Returns:
         float32 (N, 63), natural logarithms, a new array; not finite nowhere.
     """
+    readings = np.exp(pair_log_probs, dtype=np.float64)
+    weights = _pair_weights(readings, options.odds)
+    likely = weights >= options.least
+    if not likely.any():  # as in most rows, which need not be touched
+        return log_probs.copy()
     probs = np.exp(log_probs, dtype=np.float64)
     places = {span: i for i, span in enumerate(zip(starts.tolist(), stops.tolist(), strict=True))}
     claims = []
-    for (start, stop), given in zip(runs.tolist(), pair_log_probs, strict=True):
-        claim = _claim(places, probs[:, :DIGITS], (start, stop), np.exp(given, dtype=np.float64), options)
+    rows = zip(runs[likely].tolist(), weights[likely].tolist(), readings[likely], strict=True)
+    for (start, stop), weight, reading in rows:
+        claim = _claim(places, probs[:, :DIGITS], (start, stop), weight, reading, options)
         if claim is not None:
             claims.append(claim)
     accepted: list[_Claim] = []
@@ -175,19 +181,22 @@ def mix_pairs(
     return mixed
 
 
+def _pair_weights(readings: NDArray[np.float64], odds: float) -> NDArray[np.float64]:
+    """How probable it is, (R,), that each reading, (R, 101), is of a pair, with a prior in log-odds."""
+    is_pair, other = readings[:, :OTHER].sum(axis=1), readings[:, OTHER]
+    weights: NDArray[np.float64] = 1 / (1 + np.exp(-odds) * (other + _LEAST) / (is_pair + _LEAST))
+    return weights
+
+
 def _claim(
     places: dict[tuple[int, int], int],
     singles: NDArray[np.float64],
     span: tuple[int, int],
+    weight: float,
     reading: NDArray[np.float64],
     options: PairOptions,
 ) -> _Claim | None:
-    """What a reading, float64 (101,), claims of a run; None if it is no pair, or has no cut."""
-    is_pair, other = float(reading[:OTHER].sum()), float(reading[OTHER])
-    odds = np.log(is_pair + _LEAST) - np.log(other + _LEAST) + options.odds
-    weight = float(1 / (1 + np.exp(-odds)))
-    if weight < options.least:
-        return None
+    """What a reading, float64 (101,), claims of a run that is a pair so probably; None if it has no cut."""
     joint = reading[:OTHER].reshape(DIGITS, DIGITS)
     cut = _best_cut(places, singles, span, joint)
     if cut is None:
