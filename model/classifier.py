@@ -95,14 +95,25 @@ def classifier_of(model: ModelFile, threads: int = 1) -> "LiteRtClassifier":
     return LiteRtClassifier(model.name, model.content, float(calibration.get("temperature", 1.0)), threads)
 
 
-class LiteRtClassifier:
-    """A LiteRT model; ``classify`` may be called from any thread, one at a time enters.
+class CropNetwork:
+    """An exported LiteRT model of crops of one size; may be called from any thread, one at a time enters.
 
-    ``temperature`` divides the logits (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+    Attributes:
+        name: for people.
+        sha256: hexadecimal hash of the weights, for provenance.
+        temperature: divides the logits (Guo et al., "On Calibration of Modern Neural Networks", 2017).
     """
 
+    shape: tuple[int, int] = CROP_SHAPE
+    classes: int = CLASS_COUNT
+    batch: int = BATCH
+
     def __init__(self, name: str, content: bytes, temperature: float = 1.0, threads: int = 1) -> None:
-        """Plans the graph for batches; see ``load_classifier`` for what it raises."""
+        """Plans the graph for batches.
+
+        Raises:
+            ClassifierError: the bytes are no LiteRT model, or it takes or gives other shapes.
+        """
         from ai_edge_litert.interpreter import Interpreter
 
         self.name = name
@@ -112,17 +123,43 @@ class LiteRtClassifier:
         try:
             self._interpreter = Interpreter(model_content=content, num_threads=threads)
             self._input = self._interpreter.get_input_details()[0]["index"]
-            self._interpreter.resize_tensor_input(self._input, [BATCH, *CROP_SHAPE, 1])
+            self._interpreter.resize_tensor_input(self._input, [self.batch, *self.shape, 1])
             self._interpreter.allocate_tensors()
             self._interpreter.invoke()  # settles shapes that depend on the batch
         except (ValueError, RuntimeError, IndexError) as error:
-            raise ClassifierError(f"model {name}: is no LiteRT model for 28x28 crops ({error}).") from None
+            size = "x".join(map(str, self.shape))
+            raise ClassifierError(f"model {name}: is no LiteRT model for {size} crops ({error}).") from None
         self._output = self._interpreter.get_output_details()[0]["index"]
         given = self._interpreter.get_tensor(self._output).shape
-        if given != (BATCH, CLASS_COUNT):
+        if given != (self.batch, self.classes):
             raise ClassifierError(
-                f"model {name}: gives {given} for {BATCH} crops, not {CLASS_COUNT} classes."
+                f"model {name}: gives {given} for {self.batch} crops, not {self.classes} classes."
             )
+
+    def log_probs(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Uint8 (N, *shape), ink = 255 on 0, to float32 (N, classes) natural log-probabilities; N may be 0.
+
+        Raises:
+            ClassifierError: another shape or dtype.
+        """
+        crops = np.asarray(crops)
+        if crops.dtype != np.uint8 or crops.ndim != 3 or crops.shape[1:] != self.shape:
+            expected = ", ".join(map(str, self.shape))
+            raise ClassifierError(f"crops are {crops.dtype} {crops.shape}, expected uint8 (N, {expected}).")
+        logits = np.empty((len(crops), self.classes), np.float32)
+        batch = np.zeros((self.batch, *self.shape, 1), np.float32)
+        with self._lock:
+            for start in range(0, len(crops), self.batch):
+                part = crops[start : start + self.batch]
+                np.multiply(part, np.float32(1 / 255), out=batch[: len(part), :, :, 0])
+                self._interpreter.set_tensor(self._input, batch)
+                self._interpreter.invoke()
+                logits[start : start + len(part)] = self._interpreter.get_tensor(self._output)[: len(part)]
+        return log_softmax(logits / np.float32(self.temperature))
+
+
+class LiteRtClassifier(CropNetwork):
+    """The model of characters; see ``load_classifier`` for what its making raises."""
 
     def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Log-probabilities of crops.
@@ -136,19 +173,7 @@ class LiteRtClassifier:
         Raises:
             ClassifierError: another shape or dtype.
         """
-        crops = np.asarray(crops)
-        if crops.dtype != np.uint8 or crops.ndim != 3 or crops.shape[1:] != CROP_SHAPE:
-            raise ClassifierError(f"crops are {crops.dtype} {crops.shape}, expected uint8 (N, 28, 28).")
-        logits = np.empty((len(crops), CLASS_COUNT), np.float32)
-        batch = np.zeros((BATCH, *CROP_SHAPE, 1), np.float32)
-        with self._lock:
-            for start in range(0, len(crops), BATCH):
-                part = crops[start : start + BATCH]
-                np.multiply(part, np.float32(1 / 255), out=batch[: len(part), :, :, 0])
-                self._interpreter.set_tensor(self._input, batch)
-                self._interpreter.invoke()
-                logits[start : start + len(part)] = self._interpreter.get_tensor(self._output)[: len(part)]
-        return log_softmax(logits / np.float32(self.temperature))
+        return self.log_probs(crops)
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

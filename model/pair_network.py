@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.pairs import PAIR_BATCH, PAIR_CLASSES, PAIR_SHAPE, PairReader
+from model.pairs import PAIR_CLASSES, PAIR_SHAPE, PairReader
 from model.training import AveragedWeights, TrainingOptions, learning_rate
 
 CHECKPOINT, AVERAGED, STATE = "checkpoint.keras", "averaged.keras", "state.json"
@@ -151,7 +151,7 @@ def export_pairs(
     import keras
     import tensorflow as tf
 
-    crops = keras.Input(batch_shape=(PAIR_BATCH, *PAIR_SHAPE, 1), dtype="float32")
+    crops = keras.Input(batch_shape=(PairReader.batch, *PAIR_SHAPE, 1), dtype="float32")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(crops, model(crops)))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     with contextlib.redirect_stdout(io.StringIO()):

@@ -9,8 +9,6 @@ Holistic reading of touching digits: A. G. Hochuli, L. S. Oliveira, A. S. Britto
 digit segmentation: Is it still necessary?", Pattern Recognition 78 (2018).
 """
 
-import hashlib
-import threading
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.alphabets import CHARSETS, NOT_A_CHARACTER
-from model.classifier import ClassifierError, ModelFile, log_softmax, read_model
+from model.classifier import CropNetwork, ModelFile, read_model
 
 DIGITS = 10
 OTHER = DIGITS * DIGITS
 PAIR_CLASSES = OTHER + 1
 PAIR_SHAPE = (28, 44)
-PAIR_BATCH = 8  # a row asks for a handful at most
 SHIPPED_PAIRS = "pairs"
 SURE = 0.95  # of one digit, where its ink is not asked about
 _LEAST = 1e-30  # keeps logarithms finite
@@ -230,35 +227,12 @@ def _best_cut(
     return chosen
 
 
-class PairReader:
-    """The exported network; ``read`` may be called from any thread, one at a time enters."""
+class PairReader(CropNetwork):
+    """The exported network of pairs."""
 
-    def __init__(self, name: str, content: bytes, temperature: float = 1.0, threads: int = 1) -> None:
-        """Plans the graph for batches.
-
-        Raises:
-            ClassifierError: the bytes are no LiteRT model, or it takes or gives other shapes.
-        """
-        from ai_edge_litert.interpreter import Interpreter
-
-        self.name = name
-        self.sha256 = hashlib.sha256(content).hexdigest()
-        self.temperature = temperature
-        self._lock = threading.Lock()
-        try:
-            self._interpreter = Interpreter(model_content=content, num_threads=threads)
-            self._input = self._interpreter.get_input_details()[0]["index"]
-            self._interpreter.resize_tensor_input(self._input, [PAIR_BATCH, *PAIR_SHAPE, 1])
-            self._interpreter.allocate_tensors()
-            self._interpreter.invoke()  # settles shapes that depend on the batch
-        except (ValueError, RuntimeError, IndexError) as error:
-            raise ClassifierError(f"model {name}: is no LiteRT model for 28x44 crops ({error}).") from None
-        self._output = self._interpreter.get_output_details()[0]["index"]
-        given = self._interpreter.get_tensor(self._output).shape
-        if given != (PAIR_BATCH, PAIR_CLASSES):
-            raise ClassifierError(
-                f"model {name}: gives {given} for {PAIR_BATCH} crops, not {PAIR_CLASSES} classes."
-            )
+    shape = PAIR_SHAPE
+    classes = PAIR_CLASSES
+    batch = 8  # a page asks for a handful
 
     def read(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Log-probabilities of crops.
@@ -272,19 +246,7 @@ class PairReader:
         Raises:
             ClassifierError: another shape or dtype.
         """
-        crops = np.asarray(crops)
-        if crops.dtype != np.uint8 or crops.ndim != 3 or crops.shape[1:] != PAIR_SHAPE:
-            raise ClassifierError(f"crops are {crops.dtype} {crops.shape}, expected uint8 (N, 28, 44).")
-        logits = np.empty((len(crops), PAIR_CLASSES), np.float32)
-        batch = np.zeros((PAIR_BATCH, *PAIR_SHAPE, 1), np.float32)
-        with self._lock:
-            for start in range(0, len(crops), PAIR_BATCH):
-                part = crops[start : start + PAIR_BATCH]
-                np.multiply(part, np.float32(1 / 255), out=batch[: len(part), :, :, 0])
-                self._interpreter.set_tensor(self._input, batch)
-                self._interpreter.invoke()
-                logits[start : start + len(part)] = self._interpreter.get_tensor(self._output)[: len(part)]
-        return log_softmax(logits / np.float32(self.temperature))
+        return self.log_probs(crops)
 
 
 def load_pairs(path: str | Path | None = None, threads: int = 1) -> PairReader:

@@ -105,7 +105,7 @@ def find_runs(
     """
     widest = limits.width * height
     next_open = _next_open(settled, len(pieces.areas))
-    usual = _usual_height(pieces)
+    usual = usual_height(pieces)
     white, high, wide, narrow = (usual * v for v in (BODY_GAP, BODY_HEIGHT, BODY_WIDTH, BODIES_WIDTH))
     edges = [(x, y, x + width, y + height) for x, y, width, height in pieces.boxes.tolist()]
     spans, rectangles = [], []
@@ -144,7 +144,7 @@ def _next_open(settled: NDArray[np.bool_] | None, count: int) -> list[int]:
     return result
 
 
-def _usual_height(pieces: Pieces) -> float:
+def usual_height(pieces: Pieces) -> float:
     """Height of the piece in which the middle pixel of all ink lies, when they are sorted by height."""
     if not len(pieces.areas):
         return 0.0

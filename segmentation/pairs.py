@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.components import Components
+from segmentation.glyphs import usual_height
 from segmentation.pieces import Pieces
 
 PAIR_HEIGHT, PAIR_WIDTH = 28, 44
@@ -81,16 +82,6 @@ def pair_windows(pieces: Pieces, bodies: NDArray[np.integer]) -> NDArray[np.int3
             if stop - start > 1 and LEAST_WIDTH * usual <= width <= MOST_WIDTH * usual:
                 windows.append((start, stop))
     return np.array(windows, np.int32).reshape(-1, 2)
-
-
-def usual_height(pieces: Pieces) -> float:
-    """Height in pixels of the piece in which the middle pixel of all ink lies, when they are sorted by it."""
-    if not len(pieces.areas):
-        return 0.0
-    heights = pieces.boxes[:, 3]
-    order = np.argsort(heights)
-    cumulative = np.cumsum(pieces.areas[order])
-    return float(heights[order[np.searchsorted(cumulative, cumulative[-1] / 2)]])
 
 
 def pair_crops(pieces: Pieces, bodies: NDArray[np.integer]) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.classifier import ClassifierError
-from model.pairs import OTHER, PAIR_BATCH, PAIR_CLASSES, load_pairs, pairs_card
+from model.pairs import OTHER, PAIR_CLASSES, PairReader, load_pairs, pairs_card
 from segmentation.composition import LineHabits, compose_line
 from segmentation.handwriting import draw_glyph, random_hand
 from segmentation.pairs import stack_pairs
@@ -34,7 +34,7 @@ def crops_of(texts, gap):
     return stack_pairs(written(text, gap, seed).astype(np.uint8) * 255 for seed, text in enumerate(texts))
 
 
-@pytest.mark.parametrize("count", [0, 1, PAIR_BATCH - 1, PAIR_BATCH, 2 * PAIR_BATCH + 3])
+@pytest.mark.parametrize("count", [0, 1, PairReader.batch - 1, PairReader.batch, 2 * PairReader.batch + 3])
 def test_rows_are_log_probabilities(shipped, count):
     crops = np.random.default_rng(1).integers(0, 256, (count, 28, 44)).astype(np.uint8)
     log_probs = shipped.read(crops)
