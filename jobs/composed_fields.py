@@ -98,12 +98,16 @@ class ComposedField:
 
 
 def compose_field(
-    composer: LineComposer, kind: FieldKind, number: int, seed: int
+    composer: LineComposer,
+    kind: FieldKind,
+    number: int,
+    seed: int,
+    shares: Sequence[float] = SPACING_SHARES,
 ) -> tuple[ComposedLine, str, str, str]:
-    """The row of one field, its truth, source and spacing."""
+    """The row of one field, its truth, source and spacing; ``shares`` are those of ``SPACINGS``."""
     rng = np.random.default_rng([seed, KINDS.index(kind), number])
     source = kind.sources[number % len(kind.sources)]
-    spacing = str(rng.choice(list(SPACINGS), p=SPACING_SHARES))
+    spacing = str(rng.choice(list(SPACINGS), p=shares))
     habits = spaced_habits(spacing, bool(rng.random() < FRAMED_SHARE), rng)
     length = int(rng.integers(kind.shortest, kind.longest + 1))
     if kind.layout == "alphabet":
@@ -116,14 +120,22 @@ def compose_field(
 
 
 def make_fields(
-    composer: LineComposer, networks: Networks, kinds: Sequence[FieldKind], count: int, seed: int
+    composer: LineComposer,
+    networks: Networks,
+    kinds: Sequence[FieldKind],
+    count: int,
+    seed: int,
+    shares: Sequence[float] = SPACING_SHARES,
 ) -> list[ComposedField]:
-    """Composes ``count`` fields of each kind, cuts and classifies them as on a page."""
+    """Composes ``count`` fields of each kind, cuts and classifies them as on a page.
+
+    ``shares`` are those of ``SPACINGS``.
+    """
     fields: list[ComposedField] = []
     for kind in kinds:
         for start in range(0, count, _CHUNK):
             numbers = range(start, min(start + _CHUNK, count))
-            rows = [_Row.of(composer, kind, number, seed) for number in numbers]
+            rows = [_Row.of(composer, kind, number, seed, shares) for number in numbers]
             read, _ = classify_rows([row.line for row in rows], networks)
             fields += [row.classified(own) for row, own in zip(rows, read, strict=True)]
             print(
@@ -146,8 +158,10 @@ class _Row:
     line: GlyphLine
 
     @classmethod
-    def of(cls, composer: LineComposer, kind: FieldKind, number: int, seed: int) -> "_Row":
-        row, truth, source, spacing = compose_field(composer, kind, number, seed)
+    def of(
+        cls, composer: LineComposer, kind: FieldKind, number: int, seed: int, shares: Sequence[float]
+    ) -> "_Row":
+        row, truth, source, spacing = compose_field(composer, kind, number, seed, shares)
         lengths = (len(truth), len(truth)) if kind.known_length else (1, MOST_CHARACTERS)
         return cls(kind, number, row, truth, source, spacing, row.look(kind.charset, *lengths))
 
