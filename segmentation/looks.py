@@ -2,7 +2,7 @@
 
 A *body* is a connected stroke with what stands over or under it, as the dot of an i. Most characters are one
 body each, and a classifier that knows what is no character is sure of them at once. Only what it doubts is
-worth cutting: the second look has a tenth of the candidates that cutting everything would have.
+worth cutting.
 """
 
 from dataclasses import dataclass, replace
