@@ -30,11 +30,11 @@ import numpy as np
 from benchmarks.runtimes import converted, processor_time
 from benchmarks.timing import Spread, machine, ratio, table
 from jobs import recipe, scoring
+from jobs.make_epochs import EpochFolder, make_epochs
 from model.alphabets import CLASS_COUNT
 from model.classifier import LiteRtClassifier, load_classifier
 from model.datasets import LabelledCrops
-from model.epochs import Epoch
-from model.network import FAST, Convolution, NetworkShape
+from model.network import FAST, Convolution, NetworkShape, build_network
 from model.training import TrainingOptions, train, use_bfloat16
 
 CROPS = 1024  # served at once, about as many as a page has
@@ -110,30 +110,6 @@ class Trained:
     whole_scores: Mapping[str, float]
 
 
-def make_epochs(plan: recipe.Recipe, count: int, folder: Path) -> None:
-    """Writes the epochs that are not there yet, ``epoch-0.npz`` and on."""
-    missing = [number for number in range(count) if not _epoch(folder, number).is_file()]
-    if not missing:
-        return
-    source = plan.open()
-    for number in missing:
-        images, labels = source.make(number)
-        fresh = folder / "new.npz"
-        np.savez(fresh, images=images, labels=labels)
-        fresh.replace(_epoch(folder, number))
-        print(f"epoch {number + 1} of {count}: {len(labels):,} crops", flush=True)
-
-
-def _epoch(folder: Path, number: int) -> Path:
-    return folder / f"epoch-{number}.npz"
-
-
-def read_epoch(folder: Path, number: int) -> Epoch:
-    """An epoch that ``make_epochs`` wrote."""
-    with np.load(_epoch(folder, number)) as arrays:
-        return arrays["images"], arrays["labels"]
-
-
 def train_shape(name: str, shape: NetworkShape, folder: Path, epochs: int, seed: int) -> Path:
     """Trains a shape unless it is there already; the folder with what was made of it."""
     out = folder / name.replace(" ", "-").replace("/", "-").replace(",", "")
@@ -141,15 +117,15 @@ def train_shape(name: str, shape: NetworkShape, folder: Path, epochs: int, seed:
         return out
     options = TrainingOptions(epochs, learning_rate=3e-3, warmup=100, taught=TAUGHT, average=0.95, seed=seed)
     network, _ = train(
-        functools.partial(read_epoch, folder),
+        EpochFolder(folder).get,
         lambda model: {},
         out,
         options,
-        network=shape,
+        build=functools.partial(build_network, shape),
         teachers=[load_classifier()],
         report=lambda line: print(f"{name}: {line}", flush=True),
     )
-    sample = read_epoch(folder, 0)[0][:CROPS]
+    sample = EpochFolder(folder).get(0)[0][:CROPS]
     (out / "dynamic.tflite").write_bytes(converted(network, "dynamic", sample))
     (out / "whole.tflite").write_bytes(converted(network, "int8", sample))
     return out
@@ -267,14 +243,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.work.mkdir(parents=True, exist_ok=True)
     shape = recipe.EpochShape(share=args.share)
     plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, tuple(args.harvested))
-    make_epochs(plan, args.epochs, args.work)
+    make_epochs(plan, args.epochs, args.work, processes=1)
     names = list(SHAPES) if args.only is None else [REFERENCE, *(n for n in args.only if n != REFERENCE)]
     folders = {name: train_shape(name, SHAPES[name], args.work, args.epochs, args.seed) for name in names}
     if args.train_only:
         return 0
     sets = recipe.held_out_sets(Path(args.data))
     trained = {name: read_trained(folder, sets) for name, folder in folders.items()}
-    crops = read_epoch(args.work, 0)[0][:CROPS]
+    crops = EpochFolder(args.work).get(0)[0][:CROPS]
     served = {name: one.dynamic for name, one in trained.items()}
     served |= {_whole(name): one.whole for name, one in trained.items()}
     taken = processor_time(

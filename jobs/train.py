@@ -1,11 +1,12 @@
 """Trains the character model: from a data set to an evaluated, exported model with a card."""
 
 import argparse
+import contextlib
 import functools
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +18,18 @@ from jobs import recipe, scoring, train_corrections
 from jobs.corrections import is_corrections
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.exporting import export_and_score
+from jobs.make_epochs import EpochFolder
 from jobs.train_dataset import train_dataset
-from model.classifier import SHIPPED, Classifier, ClassifierError, load_classifier, log_softmax
+from model.classifier import Classifier, ClassifierError, log_softmax
 from model.datasets import AbsentError, DatasetError, DownloadError, LabelledCrops, describe_datasets
+from model.epochs import BackgroundEpochs, Epoch
 from model.finetuning import TuningOptions
+from model.network import SHAPES, build_network
 
 if TYPE_CHECKING:
     from model.training import TrainingOptions
 
-EPOCHS, RATE = 12, 2e-3
+EPOCHS, RATE, BATCH = 12, 2e-3, 256
 TAUGHT = 0.5  # with a teacher
 EPILOG = f"""data sets:
 {describe_datasets()}
@@ -66,6 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
     parser.add_argument(
+        "--batch", type=_positive, default=BATCH, metavar="N", help="crops a step (default: %(default)s)"
+    )
+    parser.add_argument(
         "--rate",
         type=float,
         metavar="X",
@@ -88,13 +95,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="multiply in bfloat16: faster on processors with AMX, slower on others",
     )
     parser.add_argument(
+        "--shape",
+        choices=tuple(SHAPES),
+        default="shipped",
+        help="of a new model: the shipped one's, a faster one, or one too large to serve that makes a better "
+        "teacher (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--processes",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="how many make crops for the next epochs (default: %(default)s)",
+    )
+    parser.add_argument(
         "--teacher",
         type=Path,
         nargs="+",
         default=[],
         metavar="FILE",
-        help="a .tflite file whose answers to the same crops are learnt beside the labels, or `shipped`; of "
-        "several their mean; not of corrections",
+        help="a .tflite or .keras file whose answers to the same crops are learnt beside the labels, or "
+        "`shipped`; of several their mean; not of corrections",
     )
     parser.add_argument(
         "--taught",
@@ -112,6 +133,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="FILE",
         help="recipe: what `python -m jobs.harvest` wrote, .npz",
+    )
+    parser.add_argument(
+        "--epochs-from",
+        type=Path,
+        metavar="FOLDER",
+        help="recipe: epochs that `python -m jobs.make_epochs` made ahead",
     )
     parser.add_argument("--share", type=float, default=1.0, metavar="X", help="recipe: size of an epoch (1)")
     parser.add_argument("--export-only", action="store_true", help="export the checkpoint in --out as it is")
@@ -138,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: TensorFlow, the data or the run to go on from is missing.
     """
-    if importlib.util.find_spec("tensorflow") is None:
+    if importlib.util.find_spec("tensorflow") is None and not other_backend():
         raise CommandError(
             ExitCode.USAGE, "train needs TensorFlow, which is not installed: pip install 'formscribe[train]'"
         )
@@ -174,6 +201,11 @@ def run(args: argparse.Namespace) -> int:
     return int(ExitCode.OK)
 
 
+def other_backend() -> bool:
+    """Whether Keras was told to compute with something else than TensorFlow, as on a GPU with JAX."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow"
+
+
 def _with_defaults(args: argparse.Namespace) -> argparse.Namespace:
     """The defaults of training from nothing."""
     given = vars(args)
@@ -191,6 +223,7 @@ def training_options(args: argparse.Namespace, default: "TrainingOptions") -> "T
     options = replace(
         default,
         epochs=args.epochs,
+        batch=args.batch,
         seed=args.seed,
         learning_rate=args.rate,
         taught=args.taught if args.teacher else 0.0,
@@ -198,22 +231,13 @@ def training_options(args: argparse.Namespace, default: "TrainingOptions") -> "T
     return options if args.patience is None else replace(options, patience=args.patience)
 
 
-def load_teachers(paths: Sequence[Path]) -> list[Classifier]:
-    """The models of ``--teacher``; ``shipped`` is the one that ships.
-
-    Raises:
-        ClassifierError: a file is missing, or no exported model of characters.
-    """
-    return [load_classifier(None if str(path) == SHIPPED else path) for path in paths]
-
-
 def _train_recipe(args: argparse.Namespace) -> None:
-    from model.epochs import BackgroundEpochs
+    from model.teachers import load_teacher
     from model.training import AVERAGED, TrainingOptions, epochs_done, load_network, train
 
     if args.data is None:
         raise AbsentError("the recipe needs its data sets: --data FOLDER, or set FORMSCRIBE_DATA")
-    teachers = load_teachers(args.teacher)
+    teachers = [load_teacher(path) for path in args.teacher]
     sets = recipe.held_out_sets(Path(args.data))
     shape = recipe.EpochShape(share=args.share)
     plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, tuple(args.harvested or ()))
@@ -225,26 +249,36 @@ def _train_recipe(args: argparse.Namespace) -> None:
         export_and_score(network, sets, args.out, card, scoring.CALIBRATED_ON)
         return
     cv2.setNumThreads(1)
-    with BackgroundEpochs(plan.open) as epochs:
+    with _recipe_epochs(plan, args) as get_epoch:
         model, history = train(
-            functools.partial(_last_epoch_alone, epochs.get, args.epochs),
+            get_epoch,
             functools.partial(
                 measure_sets, sets={n: sets[n] for n in ("mnist_test10k", *scoring.CALIBRATED_ON)}
             ),
             args.out,
             options,
+            build=functools.partial(build_network, SHAPES[args.shape]),
             teachers=teachers,
             start_from=args.from_model,
             resume=args.resume,
             report=functools.partial(print, flush=True),
             live=sys.stdout.isatty(),
         )
+    if other_backend():
+        print(f"{args.out / AVERAGED}: trained. Export it with --export-only where TensorFlow is installed.")
+        return
     card = about | {"epochs_trained": len(history)}
     export_and_score(model, sets, args.out, card, scoring.CALIBRATED_ON)
 
 
-def _last_epoch_alone(get: Callable[[int, int], Any], total: int, epoch: int) -> Any:
-    return get(epoch, min(epoch + 1, total - 1))
+@contextlib.contextmanager
+def _recipe_epochs(plan: recipe.Recipe, args: argparse.Namespace) -> Iterator[Callable[[int], Epoch]]:
+    """From a number to an epoch: made meanwhile by other processes, or ahead."""
+    if args.epochs_from:
+        yield EpochFolder(args.epochs_from).get
+        return
+    with BackgroundEpochs(plan.open, args.processes) as epochs:
+        yield functools.partial(epochs.get, last=args.epochs - 1)
 
 
 def measure_sets(model: Any, sets: dict[str, LabelledCrops]) -> dict[str, float]:

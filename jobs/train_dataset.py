@@ -19,6 +19,7 @@ from model.classifier import log_softmax
 from model.datasets import DATASETS, LabelledCrops, available_splits, open_dataset, split_by_writer
 from model.epochs import BackgroundEpochs, Epoch
 from model.evaluation import compare, format_report
+from model.network import SHAPES, build_network
 from segmentation.normalization import normalize_glyph
 
 BENT = 0.25  # share of crops that are bent and normalised anew; the others are nudged as they are
@@ -84,10 +85,11 @@ class AugmentedEpochs:
 
 def train_dataset(args: argparse.Namespace) -> None:
     """Trains on ``args.dataset`` and writes model, card, report and confusion matrix into ``args.out``."""
-    from jobs.train import load_teachers, training_options
-    from model.training import TrainingOptions, train
+    from jobs.train import other_backend, training_options
+    from model.teachers import load_teacher
+    from model.training import AVERAGED, TrainingOptions, train
 
-    teachers = load_teachers(args.teacher)
+    teachers = [load_teacher(path) for path in args.teacher]
     splits = open_splits(args.dataset, args.data, args.download, args.seed)
     options = training_options(args, TrainingOptions(patience=PATIENCE))
     print(
@@ -96,18 +98,22 @@ def train_dataset(args: argparse.Namespace) -> None:
         flush=True,
     )
     cv2.setNumThreads(1)
-    with BackgroundEpochs(AugmentedEpochs(splits.train, args.seed).open) as epochs:
+    with BackgroundEpochs(AugmentedEpochs(splits.train, args.seed).open, args.processes) as epochs:
         model, history = train(
-            lambda epoch: epochs.get(epoch, min(epoch + 1, args.epochs - 1)),
+            functools.partial(epochs.get, last=args.epochs - 1),
             functools.partial(_validate, crops=splits.validation),
             args.out,
             options,
+            build=functools.partial(build_network, SHAPES[args.shape]),
             teachers=teachers,
             start_from=args.from_model,
             resume=args.resume,
             report=functools.partial(print, flush=True),
             live=sys.stdout.isatty(),
         )
+    if other_backend():
+        print(f"{args.out / AVERAGED}: trained with another backend than TensorFlow, so not exported.")
+        return
     about = {
         "data": [_source(args.dataset)],
         "held_out": {"validation": len(splits.validation), "test": len(splits.test)},

@@ -118,8 +118,8 @@ def score(probabilities: NDArray[np.float32], labels: Labels) -> dict[str, float
 def main(argv: Sequence[str] | None = None) -> int:
     """Harvests, trains, exports and writes the card."""
     from model.export import write_model
-    from model.pair_network import export_pairs, predict_pairs, train_pairs
-    from model.training import TrainingOptions
+    from model.pair_network import build_pair_network, export_pairs, predict_pairs
+    from model.training import TrainingOptions, epochs_done, train
 
     parser = argparse.ArgumentParser("python -m jobs.train_pairs", description=__doc__, allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True, help="folder with characters/*.npz")
@@ -142,13 +142,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return score(predict_pairs(model, held_out[0]), held_out[1])
 
     options = TrainingOptions(epochs=args.epochs, batch=128, seed=args.seed, smoothing=0.02)
-    model, history = train_pairs(
+    model, history = train(
         functools.partial(make_epoch, *pool, args.seed),
         measure,
         args.out,
         options,
-        args.resume,
-        functools.partial(print, flush=True),
+        build=build_pair_network,
+        resume=args.resume and epochs_done(args.out) > 0,
+        report=functools.partial(print, flush=True),
     )
     content, figures = export_pairs(model, held_out[0])
     card = {

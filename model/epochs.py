@@ -1,4 +1,4 @@
-"""Freshly augmented epochs, made in another process while the network trains on the last one."""
+"""Freshly augmented epochs, made in other processes while the network trains on the last one, or before."""
 
 import contextlib
 import multiprocessing
@@ -27,52 +27,75 @@ class EpochSource(Protocol):
 
 
 class BackgroundEpochs:
-    """Keeps one epoch ahead: use as a context manager.
+    """Keeps some epochs ahead: use as a context manager.
 
     Args:
-        open_source: picklable; called in the other process. Its data never enters this one.
-        folder: where epochs are handed over; a temporary one if not given.
+        open_source: picklable; called in the other processes. Its data never enters this one.
+        processes: how many make epochs, one each; as many are kept ahead.
     """
 
-    def __init__(self, open_source: Callable[[], EpochSource], folder: Path | None = None) -> None:
-        """Starts the process; nothing is made before the first epoch is asked for."""
-        self._own = tempfile.TemporaryDirectory(prefix="formscribe-epochs-") if folder is None else None
-        self._folder = Path(self._own.name) if self._own else Path(str(folder))
+    def __init__(self, open_source: Callable[[], EpochSource], processes: int = 1) -> None:
+        """Starts the processes; nothing is made before the first epoch is asked for."""
+        self._folder = tempfile.TemporaryDirectory(prefix="formscribe-epochs-")
         context = multiprocessing.get_context("spawn")
         self._wanted, self._ready = context.Queue(), context.Queue()
-        arguments = (open_source, self._folder, self._wanted, self._ready)
-        self._process = context.Process(target=_make_epochs, args=arguments, daemon=True)
-        self._process.start()
+        arguments = (open_source, Path(self._folder.name), self._wanted, self._ready)
+        self._processes = [
+            context.Process(target=_make_epochs, args=arguments, daemon=True) for _ in range(processes)
+        ]
+        for process in self._processes:
+            process.start()
         self._asked: set[int] = set()
+        self._made: dict[int, Path] = {}
 
     def __enter__(self) -> "BackgroundEpochs":
         """Itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends the process and removes what it left."""
-        self._process.terminate()
-        self._process.join()
-        if self._own:
-            self._own.cleanup()
+        """Ends the processes and removes what they left."""
+        for process in self._processes:
+            process.terminate()
+            process.join()
+        self._folder.cleanup()
 
-    def get(self, epoch: int, ahead: int | None = None) -> Epoch:
-        """Waits for an epoch; ``ahead`` (the next one by default) is made meanwhile.
+    def get(self, epoch: int, last: int | None = None) -> Epoch:
+        """Waits for an epoch; those that come next, up to ``last``, are made meanwhile.
 
         Raises:
-            RuntimeError: the process that makes epochs failed; the message holds its error.
+            RuntimeError: a process that makes epochs failed; the message holds its error.
         """
-        for number in (epoch, epoch + 1 if ahead is None else ahead):
-            if number not in self._asked:
+        for number in range(epoch, epoch + len(self._processes) + 1):
+            if number not in self._asked and (last is None or number <= last):
                 self._asked.add(number)
                 self._wanted.put(number)
-        path, error = self._ready.get()
-        if error:
-            raise RuntimeError(f"making an epoch failed: {error}")
-        with np.load(path) as arrays:
-            result = arrays["images"], arrays["labels"]
+        while epoch not in self._made:
+            number, path, error = self._ready.get()
+            if error:
+                raise RuntimeError(f"making an epoch failed: {error}")
+            self._made[number] = path
+        path = self._made.pop(epoch)
+        result = load_epoch(path)
         os.unlink(path)
         return result
+
+
+def epoch_path(folder: Path, epoch: int) -> Path:
+    """Where a folder keeps an epoch."""
+    return folder / f"epoch-{epoch}.npz"
+
+
+def save_epoch(epoch: Epoch, path: Path) -> None:
+    """Writes an epoch, whole or not at all."""
+    fresh = path.with_name(f"new-{path.name}")
+    np.savez(fresh, images=epoch[0], labels=epoch[1])
+    fresh.replace(path)
+
+
+def load_epoch(path: Path) -> Epoch:
+    """Reads what ``save_epoch`` wrote."""
+    with np.load(path) as arrays:
+        return arrays["images"], arrays["labels"]
 
 
 def _next_wanted(wanted: "multiprocessing.Queue[int]") -> int | None:
@@ -88,16 +111,15 @@ def _make_epochs(
     open_source: Callable[[], EpochSource],
     folder: Path,
     wanted: "multiprocessing.Queue[int]",
-    ready: "multiprocessing.Queue[tuple[Path | None, str]]",
+    ready: "multiprocessing.Queue[tuple[int, Path, str]]",
 ) -> None:
     os.nice(_NICE)
     cv2.setNumThreads(1)
     try:
         source = open_source()
         while (epoch := _next_wanted(wanted)) is not None:
-            images, labels = source.make(epoch)
-            path = folder / f"epoch-{epoch}.npz"
-            np.savez(path, images=images, labels=labels)
-            ready.put((path, ""))
+            path = epoch_path(folder, epoch)
+            save_epoch(source.make(epoch), path)
+            ready.put((epoch, path, ""))
     except Exception as error:  # reported in the process that waits
-        ready.put((None, f"{type(error).__name__}: {error}"))
+        ready.put((-1, folder, f"{type(error).__name__}: {error}"))

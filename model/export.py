@@ -4,13 +4,14 @@ import contextlib
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classifier import BATCH, CROP_SHAPE, LiteRtClassifier
+from model.classifier import BATCH, LiteRtClassifier
 
 LARGEST_FILE = 1_000_000
 
@@ -19,15 +20,32 @@ class ExportError(Exception):
     """The exported model is too large or reads otherwise than the network."""
 
 
+Crops = NDArray[np.uint8]
+
+
+def _classify(content: bytes, crops: Crops) -> NDArray[np.float32]:
+    return LiteRtClassifier("exported", content).classify(crops)
+
+
 def export_network(
-    model: Any, sample: NDArray[np.uint8], tolerance: float = 0.1
+    model: Any,
+    sample: Crops,
+    tolerance: float = 0.1,
+    *,
+    read: Callable[[bytes, Crops], NDArray[np.float32]] = _classify,
+    batch: int = BATCH,
+    largest: int = LARGEST_FILE,
 ) -> tuple[bytes, dict[str, float]]:
     """Converts with dynamic-range quantisation: 8-bit weights, float in and out, batch norms folded.
 
     Args:
-        model: the keras.Model of ``build_network``.
-        sample: uint8 (N, 28, 28) to compare on.
+        model: a keras.Model of crops float32 (N, height, width, 1) in [0, 1] to logits, as ``build_network``
+            makes one.
+        sample: uint8 (N, height, width) to compare on.
         tolerance: the largest change of a probability that passes.
+        read: the bytes of an exported model, and crops, to log-probabilities.
+        batch: how many crops the exported model takes at once.
+        largest: bytes that the file may have.
 
     Returns:
         The bytes of the LiteRT model; and ``largest_difference`` of a probability and ``same_label``, the
@@ -39,14 +57,14 @@ def export_network(
     import keras
     import tensorflow as tf
 
-    crops = keras.Input(batch_shape=(BATCH, *CROP_SHAPE, 1), dtype="float32")
+    crops = keras.Input(batch_shape=(batch, *model.input_shape[1:]), dtype="float32")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(crops, model(crops)))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     with contextlib.redirect_stdout(io.StringIO()):
         content = converter.convert()
-    if len(content) > LARGEST_FILE:
-        raise ExportError(f"the exported model has {len(content)} bytes, more than {LARGEST_FILE}")
-    exported = np.exp(LiteRtClassifier("exported", content).classify(sample))
+    if len(content) > largest:
+        raise ExportError(f"the exported model has {len(content)} bytes, more than {largest}")
+    exported = np.exp(read(content, sample))
     logits = model.predict(sample[..., None].astype(np.float32) / 255, batch_size=256, verbose=0)
     original = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     figures = {

@@ -67,6 +67,26 @@ FAST = NetworkShape(
     )
 )
 
+# Two hundred times the work of the others, for training others: too large to serve.
+TEACHER = NetworkShape(
+    (
+        Convolution(64),
+        Convolution(64, residual=True),
+        Convolution(128, 3, 2),
+        Convolution(128, residual=True),
+        Convolution(128, residual=True),
+        Convolution(256, 3, 2),
+        Convolution(256, residual=True),
+        Convolution(256, residual=True),
+        Convolution(256, 3, 2),
+        Convolution(256, residual=True),
+    ),
+    dense=256,
+    dropout=0.4,
+)
+
+SHAPES = {"shipped": NetworkShape(), "fast": FAST, "teacher": TEACHER}
+
 
 def build_network(shape: NetworkShape | None = None) -> Any:
     """Builds an untrained keras.Model: float32 (N, 28, 28, 1) in [0, 1], ink = 1, to float32 (N, 63) logits.

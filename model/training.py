@@ -1,7 +1,6 @@
 """Seeded, resumable training of the network, with averaged weights, teachers and a learning curve."""
 
 import contextlib
-import functools
 import json
 import math
 import time
@@ -13,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.alphabets import CLASS_COUNT
 from model.classifier import SHIPPED, Classifier, ClassifierError
 from model.epochs import Epoch
-from model.network import NetworkShape, build_network
+from model.network import build_network
 from model.restoring import restore_network
+from model.teachers import targets_of
 
 CHECKPOINT = "checkpoint.keras"
 AVERAGED = "averaged.keras"
@@ -40,7 +39,7 @@ class TrainingOptions:
         weight_decay: of AdamW (Loshchilov, Hutter, 2019).
         smoothing: label smoothing; the sources have a few per cent wrong labels.
         taught: share of the teachers' answer in what is to be learnt, 0..1, the rest being the label; 0 if
-            there are none. See ``targets_of``.
+            there are none. See ``model.teachers``.
         average: momentum of the moving average of all weights, taken every ``_AVERAGE_STEPS`` steps; the
             average is what is measured and exported.
         patience: stop after so many epochs without a better score; 0 = never.
@@ -76,7 +75,7 @@ def train(
     out: Path,
     options: TrainingOptions,
     *,
-    network: NetworkShape | None = None,
+    build: Callable[[], Any] = build_network,
     teachers: Sequence[Classifier] = (),
     start_from: Path | None = None,
     resume: bool = False,
@@ -86,12 +85,12 @@ def train(
     """Trains and returns the network with averaged weights, and one row of figures an epoch.
 
     Args:
-        get_epoch: epoch number from 0 to images uint8 (N, 28, 28) and labels int16 (N,).
+        get_epoch: epoch number from 0 to images uint8 (N, height, width) and labels int16 (N,), shuffled.
         measure: keras.Model to figures; ``score`` among them, larger is better, decides early stopping.
         out: folder of the checkpoint, written after every epoch, and of the learning curve.
         options: see there.
-        network: shape of a new network.
-        teachers: whose answers to the same crops are learnt too; see ``targets_of``.
+        build: makes a new network, whose inputs are (N, height, width, 1) and whose outputs logits.
+        teachers: whose answers to the same crops are learnt too; see ``model.teachers``.
         start_from: whose weights to start from; see ``load_network``.
         resume: go on from the checkpoint in ``out``.
         report: takes one line an epoch.
@@ -110,19 +109,19 @@ def train(
     elif start_from:
         model = load_network(start_from)
     else:
-        model = build_network(network)
+        model = build()
     if not resume:
         _compile(model, options)
     averaged = AveragedWeights(options.average)
     if resume:
-        averaged.load(load_network(out / AVERAGED), state.history)
+        averaged.load(load_network(out / AVERAGED), state.history, options.batch)
     best, waited = -math.inf, 0
     for epoch in range(state.epoch, options.epochs):
         started = time.monotonic()
         images, labels = get_epoch(epoch)
         waiting = time.monotonic() - started
-        targets = functools.partial(targets_of, teachers=teachers, taught=options.taught)
-        figures = _train_epoch(model, averaged, images, labels, targets, epoch, options, live)
+        targets = targets_of(images, labels, model.output_shape[-1], teachers, options.taught)
+        figures = _train_epoch(model, averaged, images, targets, epoch, options, live)
         figures |= {"epoch": epoch + 1, "crops": len(labels), "waited_s": round(waiting, 1)}
         figures["crops_per_second"] = round(len(labels) / (time.monotonic() - started - waiting))
         state.epoch = epoch + 1
@@ -143,35 +142,20 @@ def train(
 
 
 def use_bfloat16() -> None:
-    """From now on TensorFlow multiplies in bfloat16 what stands that; weights and sums stay float32.
+    """From now on what stands that is multiplied in bfloat16; weights and sums stay float32.
 
-    On processors with units for it (AMX) training takes two thirds of the time; on others it takes longer.
+    With TensorFlow on processors with units for it (AMX) training takes two thirds of the time; on others it
+    takes longer. With another backend of Keras networks are built of layers that compute so, for GPUs; such a
+    network can teach, but cannot be exported.
     """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        return
     import tensorflow as tf
 
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
-
-
-def targets_of(
-    images: NDArray[np.uint8], labels: NDArray[np.int16], teachers: Sequence[Classifier], taught: float
-) -> NDArray[np.float32]:
-    """What is to be learnt of crops, as probabilities: float32 (N, 63), rows of sum 1.
-
-    A teacher says of a crop not only what it is but what else it might be, and is not misled by a wrong label
-    as much as the label is (Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015; here
-    at temperature 1). Cross entropy being linear in its target, the mixed target is the mixed loss.
-
-    Args:
-        images: uint8 (N, 28, 28).
-        labels: int16 (N,).
-        teachers: trained models; the mean of their probabilities counts. None: only the labels do.
-        taught: share of their answer, 0..1.
-    """
-    targets = np.eye(CLASS_COUNT, dtype=np.float32)[labels]
-    if not teachers or not taught:
-        return targets
-    answers = np.mean([np.exp(teacher.classify(images)) for teacher in teachers], axis=0)
-    return ((1 - taught) * targets + taught * answers).astype(np.float32)
 
 
 def load_network(path: Path) -> Any:
@@ -238,10 +222,10 @@ class AveragedWeights:
         self._updates = 0
         self._weights: list[NDArray[np.float32]] = []
 
-    def load(self, model: Any, history: list[dict[str, float]]) -> None:
+    def load(self, model: Any, history: list[dict[str, float]], batch: int) -> None:
         """Goes on from the averaged weights of an interrupted run."""
         self._weights = model.get_weights()
-        self._updates = int(sum(row["crops"] for row in history)) // (256 * _AVERAGE_STEPS)
+        self._updates = int(sum(row["crops"] for row in history)) // (batch * _AVERAGE_STEPS)
 
     def update(self, model: Any) -> None:
         """Takes in the present weights."""
@@ -268,15 +252,14 @@ def _train_epoch(
     model: Any,
     averaged: AveragedWeights,
     images: NDArray[np.uint8],
-    labels: NDArray[np.int16],
-    targets: Callable[[NDArray[np.uint8], NDArray[np.int16]], NDArray[np.float32]],
+    targets: NDArray[np.float32],
     epoch: int,
     options: TrainingOptions,
     live: bool,
 ) -> dict[str, float]:
     import keras
 
-    steps = max(1, len(labels) // options.batch)
+    steps = max(1, len(targets) // options.batch)
     total = steps * options.epochs
 
     class Batches(keras.utils.PyDataset):
@@ -285,8 +268,7 @@ def _train_epoch(
 
         def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
             part = slice(index * options.batch, (index + 1) * options.batch)
-            x = images[part, :, :, None].astype(np.float32) * np.float32(1 / 255)
-            return x, targets(images[part], labels[part])
+            return images[part, :, :, None].astype(np.float32) * np.float32(1 / 255), targets[part]
 
     class EachStep(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:

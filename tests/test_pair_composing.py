@@ -4,9 +4,9 @@ import pytest
 
 from jobs.pair_composing import UNCERTAIN, LabelledWindows, label_windows, some_windows
 from jobs.train_pairs import make_epoch, nudge, score
-from model.pair_network import build_pair_network, export_pairs, predict_pairs, train_pairs
+from model.pair_network import build_pair_network, export_pairs, predict_pairs
 from model.pairs import OTHER, PAIR_CLASSES
-from model.training import TrainingOptions
+from model.training import TrainingOptions, train
 from segmentation.composition import LineHabits, compose_line
 
 
@@ -84,8 +84,14 @@ def test_trains_resumes_and_exports(tmp_path):
 
     def run(epochs, resume):
         options = TrainingOptions(epochs=epochs, batch=16)
-        return train_pairs(
-            lambda epoch: (images, labels), lambda model: {}, tmp_path, options, resume, report=lines.append
+        return train(
+            lambda epoch: (images, labels),
+            lambda model: {},
+            tmp_path,
+            options,
+            build=build_pair_network,
+            resume=resume,
+            report=lines.append,
         )
 
     lines: list[str] = []

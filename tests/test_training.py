@@ -10,13 +10,13 @@ import pytest
 from model.alphabets import CLASS_COUNT
 from model.epochs import BackgroundEpochs
 from model.network import Convolution, NetworkShape, build_network
+from model.teachers import targets_of
 from model.training import (
     TrainingError,
     TrainingOptions,
     epochs_done,
     learning_rate,
     load_network,
-    targets_of,
     train,
 )
 
@@ -49,6 +49,10 @@ def accuracy(model):
     logits = model.predict(images[..., None].astype(np.float32) / 255, verbose=0)
     value = float(np.mean(logits.argmax(axis=1) == labels))
     return {"bars": value, "score": value}
+
+
+def build_tiny():
+    return build_network(TINY)
 
 
 def quiet(_):
@@ -105,9 +109,9 @@ def test_a_failure_in_the_other_process_is_told():
 def test_what_is_learnt_is_the_label_and_the_mean_of_the_teachers():
     images, labels = bars(0, 4)
     sure = np.eye(CLASS_COUNT)[labels]
-    np.testing.assert_array_equal(targets_of(images, labels, [], 0.5), sure)
-    np.testing.assert_array_equal(targets_of(images, labels, [Says(7, 0.9)], 0.0), sure)
-    mixed = targets_of(images, labels, [Says(7, 0.9), Says(9, 0.5)], 0.4)
+    np.testing.assert_array_equal(targets_of(images, labels, CLASS_COUNT, [], 0.5), sure)
+    np.testing.assert_array_equal(targets_of(images, labels, CLASS_COUNT, [Says(7, 0.9)], 0.0), sure)
+    mixed = targets_of(images, labels, CLASS_COUNT, [Says(7, 0.9), Says(9, 0.5)], 0.4)
     assert mixed.dtype == np.float32
     np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(mixed[np.arange(4), labels], 0.6, atol=0.01)
@@ -119,7 +123,7 @@ def test_a_teacher_is_believed_as_far_as_it_was_asked_for(tmp_path):
     """A teacher says 7 of everything; with most of the say it prevails over the labels."""
     options = replace(OPTIONS, epochs=2, taught=0.9)
     teachers = [Says(7, 0.99)]
-    model, _ = train(bars, accuracy, tmp_path, options, network=TINY, teachers=teachers, report=quiet)
+    model, _ = train(bars, accuracy, tmp_path, options, build=build_tiny, teachers=teachers, report=quiet)
     logits = model.predict(bars(99)[0][..., None].astype(np.float32) / 255, verbose=0)
     assert np.mean(logits.argmax(axis=1) == 7) > 0.95
 
@@ -133,7 +137,7 @@ def test_network_takes_crops_and_gives_logits():
 
 @needs_tensorflow
 def test_learns_and_keeps_a_learning_curve(tmp_path):
-    model, history = train(bars, accuracy, tmp_path, OPTIONS, network=TINY, report=quiet)
+    model, history = train(bars, accuracy, tmp_path, OPTIONS, build=build_tiny, report=quiet)
     assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5]
     assert history[-1]["bars"] > 0.95
     assert accuracy(model)["bars"] == pytest.approx(history[-1]["bars"])
@@ -145,7 +149,7 @@ def test_same_seed_same_network(tmp_path):
     runs = []
     for name in "ab":
         few = TrainingOptions(epochs=1, batch=32)
-        model, _ = train(bars, accuracy, tmp_path / name, few, network=TINY, report=quiet)
+        model, _ = train(bars, accuracy, tmp_path / name, few, build=build_tiny, report=quiet)
         runs.append(model.get_weights())
     assert all(np.allclose(a, b, atol=1e-4) for a, b in zip(*runs, strict=True))
 
@@ -164,7 +168,7 @@ def test_goes_on_where_it_stopped(tmp_path):
         return bars(epoch)
 
     with pytest.raises(KeyboardInterrupt):
-        train(broken, accuracy, tmp_path, OPTIONS, network=TINY, report=quiet)
+        train(broken, accuracy, tmp_path, OPTIONS, build=build_tiny, report=quiet)
     assert epochs_done(tmp_path) == 4
     _, history = train(counted, accuracy, tmp_path, OPTIONS, resume=True, report=quiet)
     assert seen == [4]
@@ -175,7 +179,7 @@ def test_goes_on_where_it_stopped(tmp_path):
 def test_stops_when_the_score_no_longer_rises(tmp_path):
     flat = TrainingOptions(epochs=9, batch=32, patience=2)
     constant = lambda model: {"score": 0.5}  # noqa: E731
-    _, history = train(lambda e: bars(e, 64), constant, tmp_path, flat, network=TINY, report=quiet)
+    _, history = train(lambda e: bars(e, 64), constant, tmp_path, flat, build=build_tiny, report=quiet)
     assert len(history) == 3
 
 
@@ -197,7 +201,7 @@ def test_export_reads_as_the_network_does(tmp_path):
     from model.classifier import load_classifier
     from model.export import ExportError, export_network, write_model
 
-    model, _ = train(bars, accuracy, tmp_path, OPTIONS, network=TINY, report=quiet)
+    model, _ = train(bars, accuracy, tmp_path, OPTIONS, build=build_tiny, report=quiet)
     images, labels = bars(7, 200)
     content, figures = export_network(model, images)
     assert figures["largest_difference"] < 0.1
