@@ -4,6 +4,9 @@ Where many processors stand beside a GPU, or several networks are trained on the
 once and kept: ``formscribe train --dataset recipe --epochs-from FOLDER`` takes them from there, in turn, and
 from the first again after the last. It waits for those still in the making. What is there already is not
 made again.
+
+With ``--teacher`` the epochs are there already, and what teachers answer to them is mixed with their labels
+and kept beside them, so that they answer once for all networks that learn from it.
 """
 
 import argparse
@@ -16,10 +19,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from jobs.recipe import EpochShape, Recipe
+from model.alphabets import CLASS_COUNT
+from model.classifier import Classifier
 from model.datasets import DatasetError
 from model.epochs import BackgroundEpochs, Epoch, epoch_path, load_epoch, save_epoch
+from model.teachers import load_teacher, targets_of
 
 ABOUT = "epochs.json"
 _LOOK_AGAIN_S = 1.0
@@ -44,18 +51,28 @@ class EpochFolder:
         self._folder, self._patience_s = folder, patience_s
 
     def get(self, epoch: int) -> Epoch:
-        """Images uint8 (N, 28, 28) and labels int16 (N,) of an epoch from 0.
+        """Images uint8 (N, 28, 28) of an epoch from 0, and labels int16 (N,) or, if taught, (N, 63).
 
         Raises:
             DatasetError: it was not made within the time.
         """
-        path = epoch_path(self._folder, epoch % self._count)
+        number = epoch % self._count
+        images, labels = load_epoch(self._wait_for(epoch_path(self._folder, number)))
+        if "teachers" in self.about:
+            labels = np.load(self._wait_for(_taught_path(self._folder, number)))
+        return images, labels
+
+    def _wait_for(self, path: Path) -> Path:
         end = time.monotonic() + self._patience_s
         while not path.is_file():
             if time.monotonic() > end:
                 raise DatasetError(f"{path}: was not made. Run `python -m jobs.make_epochs` again.")
             time.sleep(_LOOK_AGAIN_S)
-        return load_epoch(path)
+        return path
+
+
+def _taught_path(folder: Path, epoch: int) -> Path:
+    return folder / f"taught-{epoch}.npy"
 
 
 def make_epochs(plan: Recipe, count: int, folder: Path, processes: int) -> None:
@@ -72,10 +89,25 @@ def make_epochs(plan: Recipe, count: int, folder: Path, processes: int) -> None:
     print(file=sys.stderr)
 
 
+def teach(folder: Path, teachers: Sequence[Classifier], taught: float) -> None:
+    """Writes, beside each epoch, what is to be learnt of it: float16 (N, 63); see ``targets_of``."""
+    about = json.loads((folder / ABOUT).read_text("utf-8"))
+    for number in range(about["count"]):
+        images, labels = load_epoch(epoch_path(folder, number))
+        targets = targets_of(images, labels, CLASS_COUNT, teachers, taught)
+        fresh = folder / "new-taught.npy"
+        np.save(fresh, targets.astype(np.float16))
+        fresh.replace(_taught_path(folder, number))
+        print(f"\r{number + 1} of {about['count']} epochs taught", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    about |= {"teachers": [teacher.sha256 for teacher in teachers], "taught": taught}
+    (folder / ABOUT).write_text(json.dumps(about, indent=1), "utf-8")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Makes a folder of epochs."""
     parser = argparse.ArgumentParser("python -m jobs.make_epochs", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--data", type=Path, required=True, help="folder with characters/*.npz")
+    parser.add_argument("--data", type=Path, help="folder with characters/*.npz")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--count", type=int, default=12, help="epochs (default 12)")
     parser.add_argument("--seed", type=int, default=1)
@@ -83,7 +115,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--judge", type=Path, help="a .tflite that sorts out fragments")
     parser.add_argument("--harvested", type=Path, nargs="+", default=[], help="of `python -m jobs.harvest`")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="default: all processors")
+    parser.add_argument("--teacher", type=Path, nargs="+", help="models that teach the epochs in --out")
+    parser.add_argument("--taught", type=float, default=0.5, help="share of their answers (0.5)")
     args = parser.parse_args(argv)
+    if args.teacher:
+        teach(args.out, [load_teacher(path) for path in args.teacher], args.taught)
+        return 0
+    if args.data is None:
+        parser.error("--data: name the folder with characters/")
     cv2.setNumThreads(1)
     plan = Recipe(args.data, args.seed, EpochShape(share=args.share), args.judge, tuple(args.harvested))
     try:

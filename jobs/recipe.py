@@ -63,8 +63,8 @@ class EpochShape:
     sd19_digits: int = 16_000
     capitals: int = 12_000
     drawings: int = 6_000
-    not_characters: int = 30_000
-    harvested_characters: int = 24_000
+    not_characters: int = 50_000
+    harvested_characters: int = 48_000
 
     def count(self, kind: str) -> int:
         """How many of one kind, after scaling."""

@@ -6,7 +6,7 @@ import functools
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,9 @@ from jobs.make_epochs import EpochFolder
 from jobs.train_dataset import train_dataset
 from model.classifier import Classifier, ClassifierError, log_softmax
 from model.datasets import AbsentError, DatasetError, DownloadError, LabelledCrops, describe_datasets
-from model.epochs import BackgroundEpochs, Epoch
+from model.epochs import BackgroundEpochs
 from model.finetuning import TuningOptions
-from model.network import SHAPES, build_network
+from model.network import SHAPES, NetworkShape, build_network
 
 if TYPE_CHECKING:
     from model.training import TrainingOptions
@@ -100,6 +100,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="shipped",
         help="of a new model: the shipped one's, a faster one, or one too large to serve that makes a better "
         "teacher (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--dropout",
+        type=_share,
+        default=NetworkShape.dropout,
+        metavar="X",
+        help="share of activations that a new model is trained without (default: %(default)s)",
     )
     parser.add_argument(
         "--processes",
@@ -218,6 +225,11 @@ def _with_defaults(args: argparse.Namespace) -> argparse.Namespace:
     )
 
 
+def new_shape(args: argparse.Namespace) -> NetworkShape:
+    """The shape that the flags ask for."""
+    return replace(SHAPES[args.shape], dropout=args.dropout)
+
+
 def training_options(args: argparse.Namespace, default: "TrainingOptions") -> "TrainingOptions":
     """What the flags say about training."""
     options = replace(
@@ -242,14 +254,20 @@ def _train_recipe(args: argparse.Namespace) -> None:
     shape = recipe.EpochShape(share=args.share)
     plan = recipe.Recipe(Path(args.data), args.seed, shape, args.judge, tuple(args.harvested or ()))
     options = training_options(args, TrainingOptions())
-    about = recipe_card(plan, options, teachers)
+    ahead = EpochFolder(args.epochs_from) if args.epochs_from else None
+    about = recipe_card(plan, options, teachers) | ({"epochs": ahead.about} if ahead else {})
     if args.export_only:
         network = load_network(args.out / AVERAGED)
         card = about | {"epochs_trained": epochs_done(args.out)}
         export_and_score(network, sets, args.out, card, scoring.CALIBRATED_ON)
         return
     cv2.setNumThreads(1)
-    with _recipe_epochs(plan, args) as get_epoch:
+    with contextlib.ExitStack() as stack:
+        if ahead:
+            get_epoch = ahead.get
+        else:
+            made = stack.enter_context(BackgroundEpochs(plan.open, args.processes))
+            get_epoch = functools.partial(made.get, last=args.epochs - 1)
         model, history = train(
             get_epoch,
             functools.partial(
@@ -257,7 +275,7 @@ def _train_recipe(args: argparse.Namespace) -> None:
             ),
             args.out,
             options,
-            build=functools.partial(build_network, SHAPES[args.shape]),
+            build=functools.partial(build_network, new_shape(args)),
             teachers=teachers,
             start_from=args.from_model,
             resume=args.resume,
@@ -269,16 +287,6 @@ def _train_recipe(args: argparse.Namespace) -> None:
         return
     card = about | {"epochs_trained": len(history)}
     export_and_score(model, sets, args.out, card, scoring.CALIBRATED_ON)
-
-
-@contextlib.contextmanager
-def _recipe_epochs(plan: recipe.Recipe, args: argparse.Namespace) -> Iterator[Callable[[int], Epoch]]:
-    """From a number to an epoch: made meanwhile by other processes, or ahead."""
-    if args.epochs_from:
-        yield EpochFolder(args.epochs_from).get
-        return
-    with BackgroundEpochs(plan.open, args.processes) as epochs:
-        yield functools.partial(epochs.get, last=args.epochs - 1)
 
 
 def measure_sets(model: Any, sets: dict[str, LabelledCrops]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from model.classifier import log_softmax
 from model.datasets import DATASETS, LabelledCrops, available_splits, open_dataset, split_by_writer
 from model.epochs import BackgroundEpochs, Epoch
 from model.evaluation import compare, format_report
-from model.network import SHAPES, build_network
+from model.network import build_network
 from segmentation.normalization import normalize_glyph
 
 BENT = 0.25  # share of crops that are bent and normalised anew; the others are nudged as they are
@@ -85,7 +85,7 @@ class AugmentedEpochs:
 
 def train_dataset(args: argparse.Namespace) -> None:
     """Trains on ``args.dataset`` and writes model, card, report and confusion matrix into ``args.out``."""
-    from jobs.train import other_backend, training_options
+    from jobs.train import new_shape, other_backend, training_options
     from model.teachers import load_teacher
     from model.training import AVERAGED, TrainingOptions, train
 
@@ -104,7 +104,7 @@ def train_dataset(args: argparse.Namespace) -> None:
             functools.partial(_validate, crops=splits.validation),
             args.out,
             options,
-            build=functools.partial(build_network, SHAPES[args.shape]),
+            build=functools.partial(build_network, new_shape(args)),
             teachers=teachers,
             start_from=args.from_model,
             resume=args.resume,

@@ -9,13 +9,13 @@ import argparse
 import datetime
 import functools
 import hashlib
+import json
 import multiprocessing
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 from jobs.composing import LineComposer, held_out_sources, training_sources
 from jobs.pair_composing import harvest_pairs
 from jobs.recipe import SOURCES
+from jobs.train import other_backend
 from model.classifier import Classifier, load_classifier
 from model.pairs import OTHER, PAIR_SHAPE
 
 Crops = NDArray[np.uint8]
 Labels = NDArray[np.int16]
 
+ABOUT = "pool.json"
 ROWS_AT_ONCE = 500
 HELD_OUT_ROWS = 3000
 APART_SHARE = 0.05  # rows whose digits stand apart, beside each tight row
@@ -119,38 +121,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Harvests, trains, exports and writes the card."""
     from model.export import write_model
     from model.pair_network import build_pair_network, export_pairs, predict_pairs
-    from model.training import TrainingOptions, epochs_done, train
+    from model.training import AVERAGED, TrainingOptions, epochs_done, load_network, train
 
     parser = argparse.ArgumentParser("python -m jobs.train_pairs", description=__doc__, allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True, help="folder with characters/*.npz")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--rows", type=int, default=100_000, help="rows to compose (default 100000)")
     parser.add_argument("--epochs", type=int, default=14, help="default 14")
+    parser.add_argument("--batch", type=int, default=128, help="crops a step (default 128)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes that compose (default 2)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--export-only", action="store_true", help="export the run in --out as it is")
     args = parser.parse_args(argv)
     cv2.setNumThreads(1)
     make = functools.partial(harvested, data=args.data, seed=args.seed, workers=args.workers)
-    tight = make(args.out / "pool.npz", part="training", rows=args.rows)
-    apart = make(args.out / "apart.npz", part="training", rows=round(APART_SHARE * args.rows), apart=True)
-    pool = np.concatenate([tight[0], apart[0]]), np.concatenate([tight[1], apart[1]])
     held_out = make(args.out / "held_out.npz", part="held out", rows=HELD_OUT_ROWS)
-    print(f"{len(pool[1]):,} crops, {np.mean(pool[1] != OTHER):.0%} of them pairs", flush=True)
-
-    def measure(model: Any) -> dict[str, float]:
-        return score(predict_pairs(model, held_out[0]), held_out[1])
-
-    options = TrainingOptions(epochs=args.epochs, batch=128, seed=args.seed, smoothing=0.02)
-    model, history = train(
-        functools.partial(make_epoch, *pool, args.seed),
-        measure,
-        args.out,
-        options,
-        build=build_pair_network,
-        resume=args.resume and epochs_done(args.out) > 0,
-        report=functools.partial(print, flush=True),
-    )
+    options = TrainingOptions(epochs=args.epochs, batch=args.batch, seed=args.seed, smoothing=0.02)
+    if not args.export_only:
+        tight = make(args.out / "pool.npz", part="training", rows=args.rows)
+        apart = make(args.out / "apart.npz", part="training", rows=round(APART_SHARE * args.rows), apart=True)
+        pool = np.concatenate([tight[0], apart[0]]), np.concatenate([tight[1], apart[1]])
+        about = {"rows": args.rows, "crops": len(pool[1]), "pairs": int((pool[1] != OTHER).sum())}
+        (args.out / ABOUT).write_text(json.dumps(about), "utf-8")
+        print(f"{len(pool[1]):,} crops, {np.mean(pool[1] != OTHER):.0%} of them pairs", flush=True)
+        train(
+            functools.partial(make_epoch, *pool, args.seed),
+            lambda model: score(predict_pairs(model, held_out[0]), held_out[1]),
+            args.out,
+            options,
+            build=build_pair_network,
+            resume=args.resume and epochs_done(args.out) > 0,
+            report=functools.partial(print, flush=True),
+        )
+        if other_backend():
+            print(f"{args.out}: trained. Export it with --export-only where TensorFlow is installed.")
+            return 0
+    model = load_network(args.out / AVERAGED)
     content, figures = export_pairs(model, held_out[0])
     card = {
         "name": "pairs",
@@ -160,14 +167,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         "date": datetime.date.today().isoformat(),
         "classes": "00 to 99 and anything else",
         "input": "uint8 (N, 28, 44), ink = 255 on 0, fitted into 24x40, its box in the middle",
-        "scores": {"composed windows, calibration half of the held-out characters": measure(model)},
+        "scores": {
+            "composed windows, calibration half of the held-out characters": score(
+                predict_pairs(model, held_out[0]), held_out[1]
+            )
+        },
         "export": figures,
         "data": [source for source in SOURCES if source["name"] in USED],
-        "pool": {"rows": args.rows, "crops": len(pool[1]), "pairs": int((pool[1] != OTHER).sum())},
+        "pool": json.loads((args.out / ABOUT).read_text("utf-8")),
         "training": asdict(options),
-        "epochs_trained": len(history),
+        "epochs_trained": epochs_done(args.out),
         "command": f"python -m jobs.train_pairs --data DATA --out DIR --rows {args.rows} "
-        f"--epochs {args.epochs} --seed {args.seed}",
+        f"--epochs {args.epochs} --batch {args.batch} --seed {args.seed}",
     }
     write_model(content, card, args.out / "pairs.tflite")
     print(f"{args.out / 'pairs.tflite'}: {len(content):,} bytes, {figures}")

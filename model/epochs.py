@@ -7,13 +7,14 @@ import queue
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Epoch = tuple[NDArray[np.uint8], NDArray[np.int16]]
+# Images, uint8 (N, 28, 28), and labels int16 (N,), or in their place what teachers taught, (N, classes).
+Epoch = tuple[NDArray[np.uint8], NDArray[Any]]
 _NICE = 5
 _LOOK_AFTER_S = 5.0
 

@@ -85,7 +85,9 @@ TEACHER = NetworkShape(
     dropout=0.4,
 )
 
-SHAPES = {"shipped": NetworkShape(), "fast": FAST, "teacher": TEACHER}
+DEEPER = NetworkShape((*FAST.trunk[:2], Convolution(64, residual=True), *FAST.trunk[2:]))
+
+SHAPES = {"shipped": NetworkShape(), "fast": FAST, "deeper": DEEPER, "teacher": TEACHER}
 
 
 def build_network(shape: NetworkShape | None = None) -> Any:

@@ -46,7 +46,7 @@ def load_teacher(path: Path) -> Classifier:
 
 def targets_of(
     images: NDArray[np.uint8],
-    labels: NDArray[np.int16],
+    labels: NDArray[Any],
     classes: int,
     teachers: Sequence[Classifier] = (),
     taught: float = 0.0,
@@ -59,11 +59,13 @@ def targets_of(
 
     Args:
         images: uint8 (N, 28, 28).
-        labels: int16 (N,).
+        labels: int16 (N,); or probabilities (N, classes), which are what is to be learnt already.
         classes: how many there are.
         teachers: trained models; the mean of their probabilities counts. None: only the labels do.
         taught: share of their answer, 0..1.
     """
+    if labels.ndim == 2:
+        return labels.astype(np.float32, copy=False)
     targets = np.eye(classes, dtype=np.float32)[labels]
     if not teachers or not taught:
         return targets
