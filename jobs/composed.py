@@ -244,6 +244,11 @@ def add_composed_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="draw the surest wrong readings of each type there"
     )
+    parser.add_argument(
+        "--spoilt",
+        action="store_true",
+        help="keep characters of which the data set lost a stroke or tore the picture",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -264,7 +269,7 @@ def run(args: argparse.Namespace) -> int:
         card = model_card(args.model)
         networks = quietly(lambda: load_networks(args.model))
         calibration = Calibration.of_card(card)
-        composer = LineComposer(held_out_sources(Path(args.data), "test"))
+        composer = LineComposer(held_out_sources(Path(args.data), "test", args.spoilt))
     except (ClassifierError, CalibrationError) as error:
         raise CommandError(ExitCode.BAD_MODEL, f"--model: {error}") from None
     except DatasetError as error:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.recipe import held_out_letters, held_out_rows, held_out_unipen_writers, originals
+from jobs.spoilt_characters import rolled_back, stroke_lost
 from model.alphabets import CHARACTERS
 from model.datasets import Strokes, load_npz, load_strokes
 from model.datasets.npz import read_arrays
@@ -124,7 +125,7 @@ def _without_specks(ink: Ink) -> Ink:
 
 
 def training_sources(data: Path) -> dict[str, Source]:
-    """What the recipe trains on: ``unipen``, ``cleaned``, ``sd19``, ``mnist``.
+    """What the recipe trains on, without spoilt characters: ``unipen``, ``cleaned``, ``sd19``, ``mnist``.
 
     Raises:
         DatasetError: a file below ``data/characters`` is missing.
@@ -132,6 +133,7 @@ def training_sources(data: Path) -> dict[str, Source]:
     folder = data / "characters"
     strokes = load_strokes(folder / "unipen_62_strokes.npz")
     held = np.isin(strokes.writers, held_out_unipen_writers(strokes.writers))
+    held |= stroke_lost(strokes)
     return {
         "unipen": StrokeSource(strokes.select(~held)),
         "cleaned": _cleaned(folder, held_out=False),
@@ -140,11 +142,17 @@ def training_sources(data: Path) -> dict[str, Source]:
     }
 
 
-def held_out_sources(data: Path, part: Part = "all") -> dict[str, Source]:
+def held_out_sources(data: Path, part: Part = "all", spoilt: bool = False) -> dict[str, Source]:
     """What no model of ours was trained on, under the same names.
 
     It is halved, by writers where they are known, so that what is fitted on held-out characters (calibration,
     the weights of the decoder) is measured on others.
+
+    Args:
+        data: the folder of data sets.
+        part: which half.
+        spoilt: keep characters of which the data set has lost a stroke, and pictures that it has rolled over
+            their edge as they are; see ``jobs.spoilt_characters``.
 
     Raises:
         DatasetError: a file below ``data/characters`` is missing.
@@ -153,10 +161,10 @@ def held_out_sources(data: Path, part: Part = "all") -> dict[str, Source]:
     strokes = load_strokes(folder / "unipen_62_strokes.npz")
     writers = held_out_unipen_writers(strokes.writers)
     cleaned = _cleaned(folder, held_out=True)
-    digits, mnist = _digits(folder / "sd19_digits_val.npz"), _mnist(folder / "mnist_test10k.npz")
-    chosen = writers if part == "all" else writers[int(part == "calibration") :: 2]
+    digits, mnist = _digits(folder / "sd19_digits_val.npz", spoilt), _mnist(folder / "mnist_test10k.npz")
+    chosen = np.isin(strokes.writers, writers if part == "all" else writers[int(part == "calibration") :: 2])
     return {
-        "unipen": StrokeSource(strokes.select(np.isin(strokes.writers, chosen))),
+        "unipen": StrokeSource(strokes.select(chosen if spoilt else chosen & ~stroke_lost(strokes))),
         "cleaned": cleaned.select(_half(_ranks(cleaned.labels), part)),
         "sd19": digits.select(_half(digits.writers, part)),
         "mnist": mnist.select(_half(np.arange(len(mnist.labels)), part)),
@@ -182,10 +190,10 @@ def _cleaned(folder: Path, held_out: bool) -> BitmapSource:
     return BitmapSource(images[chosen], labels[chosen], np.full(int(chosen.sum()), -1, np.int32))
 
 
-def _digits(path: Path) -> BitmapSource:
+def _digits(path: Path, spoilt: bool = False) -> BitmapSource:
     images, labels = originals(path, "images64_packed", 64)
     writers = read_arrays(path)["writer_template_field_position"][:, 0].astype(np.int32)
-    return BitmapSource(images, labels, writers, squared=True)
+    return BitmapSource(images if spoilt else rolled_back(images), labels, writers, squared=True)
 
 
 def _mnist(path: Path) -> BitmapSource:

@@ -32,7 +32,7 @@ _OF_DATASETS = (
     "promote",
     "database",
 )
-_OF_COMPOSED = ("lines", "seed", "pictures")
+_OF_COMPOSED = ("lines", "seed", "pictures", "spoilt")
 _OF_OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
     "OUT": {"--dataset": (*_OF_DATASETS, "model"), "--composed": _OF_COMPOSED},
     "--dataset": {"OUT": _OF_FORMS, "--composed": _OF_COMPOSED},
