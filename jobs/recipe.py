@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.spoilt_characters import rolled_back, stroke_lost
 from model.alphabets import CHARACTERS, NOT_A_CHARACTER, class_index
 from model.augmentation import Augmenter
 from model.classifier import load_classifier
@@ -152,10 +153,9 @@ class RecipeEpochs:
         folder = recipe.data / "characters"
         self._recipe = recipe
         self._mnist = load_npz(folder / "mnist_train60k.npz")
-        unipen = load_npz(folder / "unipen_62.npz")
-        train = ~np.isin(unipen.writers, held_out_unipen_writers(unipen.writers))
-        self._unipen = unipen.select(train)
-        self._strokes = load_strokes(folder / "unipen_62_strokes.npz").select(train)
+        unipen, strokes = load_npz(folder / "unipen_62.npz"), load_strokes(folder / "unipen_62_strokes.npz")
+        train = ~np.isin(unipen.writers, held_out_unipen_writers(unipen.writers)) & ~stroke_lost(strokes)
+        self._unipen, self._strokes = unipen.select(train), strokes.select(train)
         self._capitals = load_npz(folder / "az_handwritten_sample.npz")
         self._drawings = LabelledCrops.concatenate(
             [load_npz(folder / f"{name}.npz") for name in ("chars74k_englishhnd", "omniglot_latin")]
@@ -163,7 +163,8 @@ class RecipeEpochs:
         self._letters = originals(folder / "sd19_cleaned.npz", "raw128_packed", 128)
         held = held_out_rows(self._letters[1])
         self._letters = self._letters[0][~held], self._letters[1][~held]
-        self._digits = originals(folder / "sd19_digits_train.npz", "images64_packed", 64)
+        torn, labels = originals(folder / "sd19_digits_train.npz", "images64_packed", 64)
+        self._digits = rolled_back(torn), labels
         pools = [_harvested(path) for path in recipe.harvested]
         self._harvested = LabelledCrops.concatenate(pools) if pools else None
         self._judge = load_classifier(recipe.judge) if recipe.judge else None
