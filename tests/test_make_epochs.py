@@ -1,7 +1,7 @@
 """Epochs made ahead of training, kept in a folder, and taught there."""
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ class Plan:
     """Stands for a recipe."""
 
     seed: int = 1
-    shape: EpochShape = EpochShape()
+    shape: EpochShape = field(default_factory=EpochShape)
 
     def open(self):
         return Numbered()
