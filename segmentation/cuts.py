@@ -39,15 +39,23 @@ def estimate_slant(xs: NDArray[np.intp], ys: NDArray[np.intp]) -> float:
     if len(xs) > SLANT_POINTS:
         step = len(xs) // SLANT_POINTS + 1
         xs, ys = xs[::step], ys[::step]
-    offsets = ys - ys.mean()
-    columns = (xs + _SLANTS[:, None] * offsets).astype(np.intp)
-    lowest = columns.min()
-    width = int(columns.max() - lowest) + 1
-    columns += np.arange(len(_SLANTS))[:, None] * width - lowest
+    # How far each slant shifts each row of pixels, as whole numbers, is looked up for each of its pixels.
+    levels = np.arange(int(ys.max()) + 1) - ys.mean()
+    shifts = np.floor(_SLANTS[:, None] * levels).astype(np.intp)
+    left, lowest = int(xs.min()), int(shifts.min())
+    width = int(xs.max()) - left + int(shifts.max()) - lowest + 1
+    shifts += np.arange(len(_SLANTS))[:, None] * width - lowest - left  # histograms one after the other
+    columns = shifts.take(ys, axis=1, mode="clip")  # in half the time of the default mode
+    columns += xs
     histograms = np.bincount(columns.ravel(), minlength=len(_SLANTS) * width).reshape(len(_SLANTS), width)
+    peaks = np.einsum("ij,ij->i", histograms, histograms)
+    # Columns are rounded towards nought, so those on both sides of the raster's left edge are one, and
+    # strokes there say a little more. What the classifier was trained on was cut so.
+    edge = -lowest - left
+    if 0 < edge < width:
+        peaks += 2 * histograms[:, edge - 1] * histograms[:, edge]
     # Ties and near ties go to upright writing.
-    scores = np.einsum("ij,ij->i", histograms, histograms) * (1 - 0.1 * np.abs(_SLANTS))
-    return float(_SLANTS[np.argmax(scores)])
+    return float(_SLANTS[np.argmax(peaks * (1 - 0.1 * np.abs(_SLANTS)))])
 
 
 @dataclass(frozen=True, slots=True)
