@@ -1,5 +1,7 @@
 """Which bodies of ink are surely whole characters, so that nothing else need be tried with them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,22 +14,33 @@ DOUBT = 0.05
 
 
 def surely_whole(
-    log_probs: NDArray[np.float32], charset: str, most: int, doubt: float = DOUBT
-) -> NDArray[np.bool_]:
+    log_probs: Sequence[NDArray[np.float32]],
+    charsets: Sequence[str],
+    most: Sequence[int],
+    doubt: float = DOUBT,
+) -> list[NDArray[np.bool_]]:
     """Which bodies are whole characters for the classifier.
 
     Args:
-        log_probs: float32 (B, 63) of the bodies of a row, each as one candidate.
-        charset: of the field; classes of other characters are left out of account.
-        most: characters that the field may hold. If more bodies than these were sure, none is.
+        log_probs: of each row float32 (B, 63) of its bodies, each as one candidate.
+        charsets: of the field of each row; classes of other characters are left out of account.
+        most: characters that each row may hold. If more bodies than these were sure, none is.
         doubt: probability of not-a-character, 0..1, up to which a body counts as whole.
 
     Returns:
-        bool (B,).
+        Of each row bool (B,).
 
     Raises:
         KeyError: no charset has this name.
     """
-    characters = np.logaddexp.reduce(log_probs[:, np.flatnonzero(charset_mask(charset))], axis=1)
-    whole: NDArray[np.bool_] = log_probs[:, NOT_A_CHARACTER] - characters <= np.log(doubt / (1 - doubt))
-    return whole if whole.sum() <= most else np.zeros_like(whole)
+    settled: list[NDArray[np.bool_]] = [np.zeros(len(own), bool) for own in log_probs]
+    for charset in dict.fromkeys(charsets):  # rows of one charset together
+        rows = [row for row, name in enumerate(charsets) if name == charset]
+        together = np.concatenate([log_probs[row] for row in rows])
+        characters = np.logaddexp.reduce(together[:, np.flatnonzero(charset_mask(charset))], axis=1)
+        whole = together[:, NOT_A_CHARACTER] - characters <= np.log(doubt / (1 - doubt))
+        ends = np.cumsum([len(log_probs[row]) for row in rows])[:-1]
+        for row, own in zip(rows, np.split(whole, ends), strict=True):
+            if np.count_nonzero(own) <= most[row]:
+                settled[row] = own
+    return settled

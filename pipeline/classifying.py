@@ -79,11 +79,9 @@ def classify_rows(lines: Sequence[GlyphLine], networks: Networks) -> tuple[list[
         InvalidOutputError: the model gave NaN or a wrong shape; whatever else it raises is passed on.
     """
     first, spent = _classify([line.crops for line in lines], networks.characters)
-    seconds, cutting = [], []
-    for line, log_probs in zip(lines, first, strict=True):
-        begun = time.perf_counter()
-        seconds.append(_look_again(line, log_probs))
-        cutting.append(1000 * (time.perf_counter() - begun))
+    begun = time.perf_counter()
+    seconds = _look_again(lines, first)
+    cutting = _shared_out(1000 * (time.perf_counter() - begun), seconds)
     fresh_crops = [NOTHING if one is None else one.line.crops[one.known < 0] for one in seconds]
     again, spent_again = _classify(fresh_crops, networks.characters)
     rows = []
@@ -136,16 +134,36 @@ def _possible_pairs(row: ClassifiedRow, pieces: Pieces, parts: Components) -> ND
     return doubtful(pair_windows(pieces, doubtful(find_bodies(pieces, parts))))
 
 
-def _look_again(line: GlyphLine, log_probs: LogProbs) -> SecondLook | None:
-    if line.uncut is None:
-        return None
-    settled = surely_whole(log_probs, line.uncut.charset, line.uncut.most)
-    second = look_again(line, settled)
-    pieces = len(settled) if second is None else second.line.piece_count
-    if pieces >= line.uncut.least:
-        return second
+def _look_again(lines: Sequence[GlyphLine], log_probs: Sequence[LogProbs]) -> list[SecondLook | None]:
+    """The second look at each row; None where the first one is enough."""
+    seconds: list[SecondLook | None] = [None] * len(lines)
+    places = [place for place, line in enumerate(lines) if line.uncut is not None]
+    uncut = [row for line in lines if (row := line.uncut) is not None]
+    own = [log_probs[place] for place in places]
+    settled = surely_whole(own, [row.charset for row in uncut], [row.most for row in uncut])
+    for place, second in zip(places, look_again([lines[place] for place in places], settled), strict=True):
+        seconds[place] = second
     # Too few for the field: something that looks like one character is two.
-    return look_again(line, np.zeros_like(settled))
+    short = [
+        place
+        for place, row, whole in zip(places, uncut, settled, strict=True)
+        if _piece_count(seconds[place], len(whole)) < row.least
+    ]
+    nothing = [np.zeros(len(log_probs[place]), bool) for place in short]
+    for place, second in zip(short, look_again([lines[place] for place in short], nothing), strict=True):
+        seconds[place] = second
+    return seconds
+
+
+def _piece_count(second: SecondLook | None, bodies: int) -> int:
+    """How many pieces a row has after the second look; ``bodies`` if there was none."""
+    return bodies if second is None else second.line.piece_count
+
+
+def _shared_out(spent: float, seconds: Sequence[SecondLook | None]) -> list[float]:
+    """What was spent on all rows that were looked at again, shared among them by their candidates."""
+    counts = [0 if second is None else len(second.known) for second in seconds]
+    return [spent * count / max(sum(counts), 1) for count in counts]
 
 
 def _classify(crops: Sequence[NDArray[np.uint8]], classifier: Classifier) -> tuple[list[LogProbs], float]:

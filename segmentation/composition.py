@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.components import find_components
-from segmentation.glyphs import LINE_LIMITS, make_candidates
-from segmentation.looks import look_at_bodies
+from segmentation.glyphs import LINE_LIMITS, RowPlace, make_candidates
+from segmentation.looks import InkRow, look_at_bodies
 from segmentation.page import GlyphLine
 from segmentation.pen import crop_ink
 from segmentation.pieces import cut_pieces
@@ -90,8 +90,8 @@ class ComposedLine:
 
     def look(self, charset: str, least: int, most: int) -> GlyphLine:
         """The first look at the row, as on a page, in a field of so many characters of a charset."""
-        parts = find_components(self.ink)
-        return look_at_bodies(parts, self.area, _IDENTITY, LINE_LIMITS, charset, least, most)
+        parts, place = find_components(self.ink), RowPlace(self.area, _IDENTITY)
+        return look_at_bodies([InkRow(parts, place, LINE_LIMITS, charset, least, most)])[0]
 
     def verdict(self, line: GlyphLine, labels: NDArray[np.integer]) -> NDArray[np.int16]:
         """What the candidates of a row are, as in ``candidates``, after one or two looks at it.

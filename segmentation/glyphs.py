@@ -1,10 +1,12 @@
-"""Joins the pieces of a row of writing into candidate glyphs: each piece, and each run of neighbouring ones.
+"""Joins the pieces of rows of writing into candidate glyphs: each piece, and each run of neighbouring ones.
 
 A run is a candidate if it is no wider than a character and holds no two bodies; the decoder chooses among
 them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import cv2
 import numpy as np
@@ -18,6 +20,18 @@ from segmentation.templates import Box
 # Two parts as large as this, in usual heights of the row's pieces, with as much white between them, are two
 # characters; unless they are narrow enough together for a broken one.
 BODY_GAP, BODY_HEIGHT, BODY_WIDTH, BODIES_WIDTH = 0.05, 0.65, 0.3, 1.2
+
+
+Runs = tuple[NDArray[np.int16], NDArray[np.intp]]  # of pieces of a row, as ``find_runs`` gives them
+_NO_BOXES = np.zeros((0, 4), np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class RowPlace:
+    """Where a row lies: its writing area, in raster pixels, and float64 (2, 3), raster to page pixels."""
+
+    area: Box
+    to_page: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,46 +63,60 @@ def make_candidates(
         limits: how much one character may cover.
         cells: int16 (P,) the cell of a comb in which each piece stands, if it is one.
     """
-    spans, rectangles = find_runs(pieces, limits, area.height)
-    crops = crops_of(pieces, spans, rectangles)
-    return glyph_line(pieces, area, to_page, spans, rectangles, crops, cells)
+    runs = find_runs(pieces, limits, area.height)
+    line = glyph_lines([RowPlace(area, to_page)], [pieces], [runs], crops_of([pieces], [runs]))[0]
+    return line if cells is None else replace(line, cells=cells)
 
 
-def crops_of(pieces: Pieces, spans: NDArray[np.int16], rectangles: NDArray[np.intp]) -> NDArray[np.uint8]:
-    """The crops, uint8 (N, 28, 28), of runs of pieces; both arguments as ``find_runs`` gives them."""
+def crops_of(pieces: Sequence[Pieces], runs: Sequence[Runs]) -> NDArray[np.uint8]:
+    """The crops, uint8 (N, 28, 28), of runs of pieces of each row, one row after the other."""
     masks = (
-        cv2.inRange(pieces.labels[y : y + height, x : x + width], start + 1, stop)
+        cv2.inRange(own.labels[y : y + height, x : x + width], start + 1, stop)
+        for own, (spans, rectangles) in zip(pieces, runs, strict=True)
         for (start, stop), (x, y, width, height) in zip(spans.tolist(), rectangles.tolist(), strict=True)
     )
-    return normalize_all(masks, rectangles)
+    return normalize_all(masks, np.concatenate([_NO_BOXES, *(rectangles for _, rectangles in runs)]))
 
 
-def glyph_line(
-    pieces: Pieces,
-    area: Box,
-    to_page: NDArray[np.float64],
-    spans: NDArray[np.int16],
-    rectangles: NDArray[np.intp],
+def glyph_lines(
+    places: Sequence[RowPlace],
+    pieces: Sequence[Pieces],
+    runs: Sequence[Runs],
     crops: NDArray[np.uint8],
-    cells: NDArray[np.int16] | None = None,
-) -> GlyphLine:
-    """The lattice of runs of pieces, int16 (N, 2), their rectangles, int (N, 4), and their crops."""
-    boxes = rectangles.astype(np.float32)
-    return GlyphLine(
-        starts=spans[:, 0],
-        stops=spans[:, 1],
-        crops=crops,
-        boxes=page_boxes(boxes, to_page),
-        bounds=_in_heights(boxes, area),
-        piece_bounds=_in_heights(pieces.boxes.astype(np.float32), area),
-        piece_ink=(pieces.areas / area.height**2).astype(np.float32),
-        cells=np.zeros(0, np.int16) if cells is None else cells,
-    )
+) -> list[GlyphLine]:
+    """The lattices of rows of writing, all measured together.
+
+    Args:
+        places: where each row lies.
+        pieces: of each row.
+        runs: the candidates of each row.
+        crops: uint8 (N, 28, 28) of the candidates of all rows, one row after the other.
+    """
+    counts, piece_counts = [len(spans) for spans, _ in runs], [len(own.areas) for own in pieces]
+    boxes = np.concatenate([_NO_BOXES, *(rectangles for _, rectangles in runs)]).astype(np.float32)
+    of_pieces = np.concatenate([_NO_BOXES, *(own.boxes for own in pieces)]).astype(np.float32)
+    row, row_of_piece = (np.repeat(np.arange(len(places)), number) for number in (counts, piece_counts))
+    on_page = _on_page(boxes, places, row)
+    bounds, piece_bounds = _in_heights(boxes, places, row), _in_heights(of_pieces, places, row_of_piece)
+    own, own_pieces = (pairwise(accumulate(number, initial=0)) for number in (counts, piece_counts))
+    rows = zip(places, pieces, runs, own, own_pieces, strict=True)
+    return [
+        GlyphLine(
+            starts=spans[:, 0],
+            stops=spans[:, 1],
+            crops=crops[first:last],
+            boxes=on_page[first:last],
+            bounds=bounds[first:last],
+            piece_bounds=piece_bounds[first_piece:last_piece],
+            piece_ink=(of_row.areas / place.area.height**2).astype(np.float32),
+        )
+        for place, of_row, (spans, _), (first, last), (first_piece, last_piece) in rows
+    ]
 
 
 def find_runs(
     pieces: Pieces, limits: CandidateLimits, height: float, settled: NDArray[np.bool_] | None = None
-) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+) -> Runs:
     """The runs of pieces that may be one character.
 
     A run ends before it is wider than a character may be, and before it holds two bodies: parts with white
@@ -156,18 +184,31 @@ def usual_height(pieces: Pieces) -> float:
 
 def page_boxes(boxes: NDArray[np.float32], to_page: NDArray[np.float64]) -> NDArray[np.float32]:
     """Upright page rectangles, float32 (N, 4) x, y, width, height, around raster rectangles given so."""
-    turn, shift = to_page[:2, :2], to_page[:2, 2]
-    placed = np.empty((len(boxes), 4), np.float32)
+    return _on_page(boxes, [RowPlace(Box(0, 0, 1, 1), to_page)], np.zeros(len(boxes), np.intp))
+
+
+def _on_page(
+    boxes: NDArray[np.float32], places: Sequence[RowPlace], row: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """The same for rectangles of several rows, given the row, int (N,), of each."""
+    maps = np.stack([place.to_page[:2] for place in places])
+    turns = np.zeros((len(places), 4, 4))
+    turns[:, :2, :2] = maps[:, :, :2]
     # The corner that lies farthest left, or up, is the same for all.
-    placed[:, :2] = boxes[:, :2] @ turn.T + shift + boxes[:, 2:] @ np.minimum(turn, 0.0).T
-    placed[:, 2:] = boxes[:, 2:] @ np.abs(turn).T
-    return placed
+    turns[:, :2, 2:] = np.minimum(maps[:, :, :2], 0.0)
+    turns[:, 2:, 2:] = np.abs(maps[:, :, :2])
+    placed = np.einsum("nij,nj->ni", turns[row], boxes)
+    placed[:, :2] += maps[row, :, 2]
+    return placed.astype(np.float32)
 
 
-def _in_heights(boxes: NDArray[np.float32], area: Box) -> NDArray[np.float32]:
+def _in_heights(
+    boxes: NDArray[np.float32], places: Sequence[RowPlace], row: NDArray[np.intp]
+) -> NDArray[np.float32]:
     """Left, top, right, bottom of raster rectangles, relative to the writing area, in units of its height."""
+    areas = np.array([(place.area.x, place.area.y, place.area.height) for place in places], np.float32)[row]
     bounds = np.empty((len(boxes), 4), np.float32)
-    bounds[:, :2] = boxes[:, :2] - np.array([area.x, area.y], np.float32)
+    bounds[:, :2] = boxes[:, :2] - areas[:, :2]
     bounds[:, 2:] = bounds[:, :2] + boxes[:, 2:]
-    bounds /= np.float32(area.height)
+    bounds /= areas[:, 2:]
     return bounds

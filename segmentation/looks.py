@@ -1,48 +1,60 @@
-"""Two looks at a row of writing: its bodies as they are, then cuts where these are not surely characters.
+"""Two looks at rows of writing: their bodies as they are, then cuts where these are not surely characters.
 
 A *body* is a connected stroke with what stands over or under it, as the dot of an i. Most characters are one
 body each, and a classifier that knows what is no character is sure of them at once. Only what it doubts is
 worth cutting.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.components import Components
-from segmentation.glyphs import CandidateLimits, crops_of, find_runs, glyph_line
+from segmentation.extents import Extents, hosts, in_order
+from segmentation.glyphs import CandidateLimits, RowPlace, crops_of, find_runs, glyph_lines
 from segmentation.normalization import normalize_all
-from segmentation.page import GlyphLine
-from segmentation.pieces import MIXED, Extents, Pieces, cut_doubtful, hosts, in_order, main_components
-from segmentation.templates import Box
+from segmentation.page import GLYPH_SIZE, GlyphLine
+from segmentation.pieces import MIXED, Pieces, RowToCut, cut_rows, main_components
+
+_NONE = np.zeros(0, np.intp)
+_NO_CROPS = np.zeros((0, GLYPH_SIZE, GLYPH_SIZE), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
-class UncutRow:
-    """What is needed to cut a row that was looked at once.
+class InkRow:
+    """A row of writing that nobody has looked at yet.
 
     Attributes:
-        parts: the cleaned ink of the row.
-        area: its writing area in raster pixels.
-        to_page: float64 (2, 3), raster pixels to page pixels.
-        limits: how much one character may cover.
-        bodies: int (C,) the body, from 0 and left to right, of which each component is a part.
-        ink: int (B,) pixels of ink of each body.
-        charset: what may stand in the row.
+        parts: its cleaned ink.
+        place: where it lies.
+        limits: how much one character may cover, for the second look.
+        charset: what may stand in it.
         least, most: characters that it may hold.
     """
 
     parts: Components
-    area: Box
-    to_page: NDArray[np.float64]
+    place: RowPlace
     limits: CandidateLimits
-    bodies: NDArray[np.intp]
-    ink: NDArray[np.intp]
     charset: str
     least: int
     most: int
+
+
+@dataclass(frozen=True, slots=True)
+class UncutRow(InkRow):
+    """What is needed to cut a row that was looked at once.
+
+    Attributes:
+        bodies: int (C,) the body, from 0 and left to right, of which each component is a part.
+        ink: int (B,) pixels of ink of each body.
+    """
+
+    bodies: NDArray[np.intp]
+    ink: NDArray[np.intp]
 
     @property
     def labels(self) -> NDArray[np.intp]:
@@ -67,43 +79,50 @@ class SecondLook:
     known: NDArray[np.intp]
 
 
-def look_at_bodies(
-    parts: Components,
-    area: Box,
-    to_page: NDArray[np.float64],
-    limits: CandidateLimits,
-    charset: str,
-    least: int,
-    most: int,
-) -> GlyphLine:
-    """The first look: a lattice in which each body is a piece, and a candidate by itself.
+def look_at_bodies(rows: Sequence[InkRow]) -> list[GlyphLine]:
+    """The first look: lattices in which each body is a piece, and a candidate by itself.
 
     Slant is left out of account: no pixel is touched that is not in a crop. What it joins or orders otherwise
     than the second look is looked at again there.
 
     Args:
-        parts: the cleaned ink of the row.
-        area: its writing area in raster pixels.
-        to_page: float64 (2, 3), raster pixels to page pixels.
-        limits: how much one character may cover, for the second look.
-        charset: what may stand in the row.
-        least, most: characters that it may hold.
+        rows: of writing, of any number of fields.
 
     Returns:
-        The line, with the ``uncut`` row for ``look_again``.
+        Their lines, each with its ``uncut`` row for ``look_again``.
     """
-    parts = main_components(parts)
-    single = Extents.of_components(parts)
-    bodies, joined = in_order(single, hosts(single)) if len(parts) else (np.zeros(0, np.intp), single)
+    if not rows:
+        return []
+    parts = [main_components(row.parts) for row in rows]
+    counts, numbers = [len(own) for own in parts], np.arange(len(rows))
+    single, row_of = Extents.of_components(parts), np.repeat(numbers, counts)
+    rank, joined, row_of_body = in_order(single, hosts(single, row_of), row_of)
+    ends = np.searchsorted(row_of_body, np.append(numbers, len(rows)))
+    bodies = np.split(rank - ends[row_of], np.cumsum(counts)[:-1])  # numbered from 0 in each row
     boxes = joined.boxes
-    numbers = np.arange(len(boxes), dtype=np.int16)
-    pieces = Pieces(parts.labels, boxes.astype(np.int32), joined.area.astype(np.int32))
-    spans = np.stack([numbers, numbers + 1], axis=1)
-    crops = normalize_all(_masks(parts, bodies, boxes), boxes)
-    line = glyph_line(pieces, area, to_page, spans, boxes, crops)
-    return replace(
-        line, uncut=UncutRow(parts, area, to_page, limits, bodies, joined.area, charset, least, most)
-    )
+    pieces, runs, masks = [], [], []
+    for own, of_component, (first, last) in zip(parts, bodies, pairwise(ends.tolist()), strict=True):
+        spans = np.arange(last - first, dtype=np.int16)[:, None] + np.array([0, 1], np.int16)
+        rectangles, areas = boxes[first:last], joined.area[first:last]
+        pieces.append(Pieces(own.labels, rectangles.astype(np.int32), areas.astype(np.int32)))
+        runs.append((spans, rectangles))
+        masks += _masks(own, of_component, rectangles)
+    lines = glyph_lines([row.place for row in rows], pieces, runs, normalize_all(masks, boxes))
+    edges = zip(rows, parts, bodies, pairwise(ends.tolist()), strict=True)
+    uncut = [
+        UncutRow(
+            own,
+            row.place,
+            row.limits,
+            row.charset,
+            row.least,
+            row.most,
+            of_component,
+            joined.area[first:last],
+        )
+        for row, own, of_component, (first, last) in edges
+    ]
+    return [replace(line, uncut=row) for line, row in zip(lines, uncut, strict=True)]
 
 
 def _masks(parts: Components, bodies: NDArray[np.intp], boxes: NDArray[np.intp]) -> list[NDArray[np.uint8]]:
@@ -124,33 +143,48 @@ def _masks(parts: Components, bodies: NDArray[np.intp], boxes: NDArray[np.intp])
     return masks
 
 
-def look_again(line: GlyphLine, settled: NDArray[np.bool_]) -> SecondLook | None:
+def look_again(lines: Sequence[GlyphLine], settled: Sequence[NDArray[np.bool_]]) -> list[SecondLook | None]:
     """The second look: bodies that are not settled are cut, and joined with what stands beside them.
 
     Args:
-        line: of ``look_at_bodies``.
-        settled: bool (B,) bodies that are surely whole characters.
+        lines: of ``look_at_bodies``, of any number of fields.
+        settled: of each, bool (B,), the bodies that are surely whole characters.
 
     Returns:
-        The row; None if there is nothing more to see, as all is settled.
+        The rows; None for each in which there is nothing more to see, as all is settled.
 
     Raises:
-        ValueError: the line has been cut already.
+        ValueError: a line has been cut already.
     """
-    row = line.uncut
-    if row is None:
-        raise ValueError("this line has been cut already")
-    if settled.all():
-        return None
-    pieces = cut_doubtful(row.parts, row.area.height, row.bodies, ~settled[row.bodies])
-    body = pieces.bodies
-    alone = (body != MIXED) & (pieces.areas == row.ink[body])
-    spans, rectangles = find_runs(pieces, row.limits, row.area.height, alone & settled[body])
-    known = _known(spans.astype(np.intp), pieces, row.ink)
-    fresh = known < 0
-    crops = line.crops[known]
-    crops[fresh] = crops_of(pieces, spans[fresh], rectangles[fresh])
-    return SecondLook(glyph_line(pieces, row.area, row.to_page, spans, rectangles, crops), pieces, known)
+    looks: list[SecondLook | None] = [None] * len(lines)
+    rows, places = [], []
+    for place, (line, whole) in enumerate(zip(lines, settled, strict=True)):
+        if line.uncut is None:
+            raise ValueError("this line has been cut already")
+        if not whole.all():
+            rows.append(line.uncut)
+            places.append(place)
+    cut = cut_rows(
+        [
+            RowToCut(row.parts, row.place.area.height, row.bodies, ~settled[place][row.bodies])
+            for row, place in zip(rows, places, strict=True)
+        ]
+    )
+    runs, known, fresh = [], [], []
+    for row, place, pieces in zip(rows, places, cut, strict=True):
+        body = pieces.bodies
+        alone = (body != MIXED) & (pieces.areas == row.ink[body])
+        spans, rectangles = find_runs(pieces, row.limits, row.place.area.height, alone & settled[place][body])
+        known.append(_known(spans.astype(np.intp), pieces, row.ink))
+        new = known[-1] < 0
+        runs.append((spans, rectangles))
+        fresh.append((spans[new], rectangles[new]))
+    crops = np.concatenate([_NO_CROPS, *(lines[k].crops[own] for k, own in zip(places, known, strict=True))])
+    crops[np.concatenate([_NONE, *known]) < 0] = crops_of(cut, fresh)
+    seen = glyph_lines([row.place for row in rows], cut, runs, crops) if rows else []
+    for place, line, pieces, own in zip(places, seen, cut, known, strict=True):
+        looks[place] = SecondLook(line, pieces, own)
+    return looks
 
 
 def _known(spans: NDArray[np.intp], pieces: Pieces, ink: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""Cuts the ink of one row of writing into pieces.
+"""Cuts the ink of rows of writing into pieces.
 
 Over-segmentation: every place where two characters may touch is cut, so some characters fall into several
 pieces, of which neighbouring ones are joined into candidates (``segmentation.glyphs``). Cuts follow the
@@ -7,13 +7,16 @@ method: R. G. Casey, E. Lecolinet, "A survey of methods and strategies in charac
 18 (1996).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.components import Components, find_components
 from segmentation.cuts import MAX_CUTS, SLANT_POINTS, estimate_slant, find_parts, stroke_width
+from segmentation.extents import Extents, hosts, in_order
 
 MIN_CUT_WIDTH = 0.30  # of a component worth cutting, in heights of the writing area
 MAX_COMPONENTS = 600  # in one row, the largest ones: their pieces are numbered in 16 bits
@@ -38,47 +41,29 @@ class Pieces:
     bodies: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
 
 
-@dataclass(frozen=True, slots=True)
-class Extents:
-    """Pixels of ink of each piece, int (P,); its first and past-last x, y, place along the slant, (3, P)."""
-
-    area: NDArray[np.intp]
-    start: NDArray[np.intp]
-    stop: NDArray[np.intp]
-
-    @classmethod
-    def of_components(cls, parts: Components, slant: float = 0.0, middle: float = 0.0) -> "Extents":
-        """Those of whole components; along the slant about, as a slanted box is wider than its ink.
-
-        Args:
-            parts: the components.
-            slant: horizontal shift a row that makes the writing upright.
-            middle: the row, in pixels, that is not shifted.
-        """
-        start = parts.boxes[:, [0, 1, 0]].T.astype(np.intp)
-        start[2] += np.rint(slant * (parts.centers[:, 1] - middle)).astype(np.intp)
-        return cls(parts.areas.astype(np.intp), start, start + parts.boxes[:, [2, 3, 2]].T)
-
-    @property
-    def boxes(self) -> NDArray[np.intp]:
-        """int (P, 4) x, y, width, height."""
-        return np.concatenate([self.start[:2], (self.stop - self.start)[:2]]).T
-
-    def join(self, other: "Extents") -> "Extents":
-        """These and then the others."""
-        return Extents(
-            np.concatenate([self.area, other.area]),
-            np.concatenate([self.start, other.start], axis=1),
-            np.concatenate([self.stop, other.stop], axis=1),
-        )
-
-
 def main_components(parts: Components) -> Components:
     """The ``MAX_COMPONENTS`` largest components, or all if there are fewer."""
     if len(parts) <= MAX_COMPONENTS:
         return parts
     largest = np.concatenate([[False], parts.largest(MAX_COMPONENTS)])
     return find_components(largest[parts.labels])
+
+
+@dataclass(frozen=True, slots=True)
+class RowToCut:
+    """A row of writing of which some is to be cut.
+
+    Attributes:
+        parts: its cleaned ink, at most ``MAX_COMPONENTS``.
+        height: height of its writing area in pixels, the measure for all other sizes.
+        bodies: int (C,) the body of which each component is a part, from 0.
+        doubtful: bool (C,) which components are to be cut.
+    """
+
+    parts: Components
+    height: float
+    bodies: NDArray[np.intp]
+    doubtful: NDArray[np.bool_]
 
 
 def cut_pieces(parts: Components, height: float) -> Pieces:
@@ -89,46 +74,99 @@ def cut_pieces(parts: Components, height: float) -> Pieces:
         height: height of its writing area in pixels, the measure for all other sizes.
     """
     parts = main_components(parts)
-    bodies = np.arange(len(parts))
-    return cut_doubtful(parts, height, bodies, np.ones(len(parts), bool))
+    return cut_rows([RowToCut(parts, height, np.arange(len(parts)), np.ones(len(parts), bool))])[0]
 
 
-def cut_doubtful(
-    parts: Components, height: float, bodies: NDArray[np.intp], doubtful: NDArray[np.bool_]
-) -> Pieces:
-    """Cuts some components of a row of writing into pieces; each of the others is a piece.
+def cut_rows(rows: Sequence[RowToCut]) -> list[Pieces]:
+    """Cuts some components of each row of writing into pieces; each of the others is a piece."""
+    if not rows:
+        return []
+    looked = [_Inked.of(row) for row in rows]
+    cut = _cut(rows, looked)
+    whole = [np.flatnonzero(~row.doubtful) for row in rows]
+    uncut = Extents.of_components(
+        [row.parts.these(own) for row, own in zip(rows, whole, strict=True)],
+        [one.slant for one in looked],
+        [one.middle for one in looked],
+    )
+    numbers = np.arange(len(rows))
+    row_of = np.concatenate([cut.row, np.repeat(numbers, [len(own) for own in whole])])
+    # One row after the other, in each of them first what was cut.
+    order = np.argsort(row_of, kind="stable")
+    extents = cut.extents.join(uncut).these(order)
+    rank, joined, row_of_joined = in_order(extents, hosts(extents, row_of[order]), row_of[order])
+    place = np.empty(len(order), np.intp)
+    place[order] = rank
+    ends = np.searchsorted(row_of_joined, np.append(numbers, len(rows)))
+    # From here on pieces are numbered row by row.
+    names = (place - ends[row_of] + 1).astype(np.uint16)
+    component = np.concatenate([cut.component, *whole])
+    firsts = np.cumsum([0, *(len(row.parts) for row in rows)])
+    body_of = np.concatenate([row.bodies for row in rows])[firsts[row_of] + component]
+    bodies = _common(body_of, place, len(joined.area))
+    boxes, areas = joined.boxes.astype(np.int32), joined.area.astype(np.int32)
+    named = np.split(names[len(cut.row) :], np.cumsum([len(own) for own in whole])[:-1])
+    pixels = np.split(names[cut.piece], np.cumsum([len(own) for own in cut.inked])[:-1])
+    labels = [_labelled(*one) for one in zip(rows, looked, whole, named, cut.inked, pixels, strict=True)]
+    return [
+        Pieces(own, boxes[first:last], areas[first:last], bodies[first:last])
+        for own, (first, last) in zip(labels, pairwise(ends.tolist()), strict=True)
+    ]
+
+
+def _labelled(
+    row: RowToCut,
+    looked: "_Inked",
+    whole: NDArray[np.intp],
+    named: NDArray[np.uint16],
+    inked: NDArray[np.intp],
+    pixels: NDArray[np.uint16],
+) -> NDArray[np.uint16]:
+    """The raster of a row's pieces, uint16 (H, W), 0 = paper.
 
     Args:
-        parts: the cleaned ink of the row, at most ``MAX_COMPONENTS``.
-        height: height of its writing area in pixels, the measure for all other sizes.
-        bodies: int (C,) the body of which each component is a part, from 0.
-        doubtful: bool (C,) which are to be cut.
+        row: as it was.
+        looked: its ink.
+        whole: int (W,) the components that were not cut.
+        named: uint16 (W,) what each of them is in the raster.
+        inked: int (N,) the pixels of those that were.
+        pixels: uint16 (N,) what each of them is in the raster.
     """
-    if not len(parts):
-        nothing = np.zeros(parts.labels.shape, np.uint16)
-        return Pieces(nothing, np.zeros((0, 4), np.int32), np.zeros(0, np.int32))
-    ink = parts.ink
-    inked = np.flatnonzero(ink)
-    slant, middle, stroke = 0.0, 0.0, 2.0
-    if (parts.boxes[doubtful, 2] >= MIN_CUT_WIDTH * height).any():
-        stroke = stroke_width(ink)
-        slant, middle = _lean(inked, ink.shape[1])
-    cut = _cut(parts, inked, doubtful, slant, middle, stroke, height)
-    whole = np.flatnonzero(~doubtful)
-    extents = cut.extents.join(Extents.of_components(parts.these(whole), slant, middle))
-    rank, joined = in_order(extents, hosts(extents))
-    names = np.zeros(len(parts) + 1, np.uint16)
-    names[whole + 1] = rank[len(cut.component) :] + 1
-    labels = np.zeros(parts.labels.size, np.uint16)
-    labels[inked] = names[parts.labels.ravel()[inked]]  # most of it is paper, which need not be looked up
-    labels[cut.inked] = (rank[: len(cut.component)] + 1)[cut.piece]
-    of_body = _common(bodies[np.concatenate([cut.component, whole])], rank, len(joined.area))
-    return Pieces(
-        labels.reshape(parts.labels.shape),
-        joined.boxes.astype(np.int32),
-        joined.area.astype(np.int32),
-        of_body,
-    )
+    names = np.zeros(len(row.parts) + 1, np.uint16)
+    names[whole + 1] = named
+    labels = np.zeros(row.parts.labels.size, np.uint16)
+    labels[looked.inked] = names[looked.labels]  # most of it is paper, which need not be looked up
+    labels[inked] = pixels
+    return labels.reshape(row.parts.labels.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inked:
+    """The ink of a row and how its strokes are.
+
+    Attributes:
+        inked: int (N,) its pixels, as places in the raster.
+        labels: uint16 or int32 (N,) 1 + the component of each.
+        slant: horizontal shift a row of pixels that makes the writing upright; 0 where nothing is wide
+            enough to be cut.
+        middle: the row of pixels, about the middle of the ink, that is not shifted.
+        stroke: width of the strokes in pixels.
+    """
+
+    inked: NDArray[np.intp]
+    labels: NDArray[np.uint16] | NDArray[np.int32]
+    slant: float = 0.0
+    middle: float = 0.0
+    stroke: float = 2.0
+
+    @classmethod
+    def of(cls, row: RowToCut) -> "_Inked":
+        ink = row.parts.ink
+        inked = np.flatnonzero(ink)
+        labels = row.parts.labels.ravel()[inked]
+        if (row.parts.boxes[row.doubtful, 2] >= MIN_CUT_WIDTH * row.height).any():
+            return cls(inked, labels, *_lean(inked, ink.shape[1]), stroke_width(ink))
+        return cls(inked, labels)
 
 
 def _lean(inked: NDArray[np.intp], width: int) -> tuple[float, float]:
@@ -146,50 +184,50 @@ class _Cut:
     """What cutting gives, before anything is joined.
 
     Attributes:
-        inked: int (N,) the pixels that were looked at, as places in the raster.
-        piece: int (N,) the piece of each.
-        component: int (P,) the component of each piece.
+        inked: of each row, int, the pixels that were looked at, as places in the raster.
+        piece: int (N,) the piece of each of all these pixels.
+        component: int (P,) the component, among those of its row, of each piece.
+        row: int (P,) the row of each piece, not decreasing.
         extents: of each piece.
     """
 
-    inked: NDArray[np.intp]
+    inked: list[NDArray[np.intp]]
     piece: NDArray[np.intp]
     component: NDArray[np.intp]
+    row: NDArray[np.intp]
     extents: Extents
 
 
-def _cut(
-    parts: Components,
-    inked: NDArray[np.intp],
-    doubtful: NDArray[np.bool_],
-    slant: float,
-    middle: float,
-    stroke: float,
-    height: float,
-) -> _Cut:
-    labels_of = parts.labels.ravel()[inked]
-    chosen = np.flatnonzero(doubtful)
-    if not len(chosen):
-        nothing = np.zeros((3, 0), np.intp)
-        return _Cut(nothing[0], nothing[0], nothing[0], Extents(nothing[0], nothing, nothing))
-    if len(chosen) < len(parts):
-        own = np.append(False, doubtful)[labels_of]
-        inked, labels_of = inked[own], labels_of[own]
-    # One component after the other, each in raster order.
-    order = np.argsort(labels_of, kind="stable")
-    inked = inked[order]
-    ys = inked // parts.labels.shape[1]
-    xs = inked - ys * parts.labels.shape[1]
-    owner = np.repeat(np.arange(len(chosen)), parts.areas[chosen])
-    along = np.rint(xs + slant * (ys - middle)).astype(np.intp)
-    boxes, areas = parts.boxes[chosen], parts.areas[chosen].astype(np.intp)
-    wide = (boxes[:, 2] >= MIN_CUT_WIDTH * height) & (boxes[:, 3] >= 2 * stroke)
-    within = find_parts(along, ys, owner, areas, wide, stroke, height)
+def _cut(rows: Sequence[RowToCut], looked: Sequence[_Inked]) -> _Cut:
+    """Cuts the doubtful components of all rows."""
+    places, inked = [], []
+    for row, one in zip(rows, looked, strict=True):
+        own = np.append(False, row.doubtful)[one.labels]
+        # One component after the other, each in raster order.
+        pixels = one.inked[own][np.argsort(one.labels[own], kind="stable")]
+        ys = pixels // row.parts.labels.shape[1]
+        xs = pixels - ys * row.parts.labels.shape[1]
+        along = np.rint(xs + one.slant * (ys - one.middle)).astype(np.intp)
+        inked.append(pixels)
+        places.append(np.stack([xs, ys, along]))
+    chosen = [np.flatnonzero(row.doubtful) for row in rows]
+    counts = [len(own) for own in chosen]
+    if not any(counts):
+        none, nothing = np.zeros(0, np.intp), np.zeros((3, 0), np.intp)
+        return _Cut(inked, none, none, none, Extents(none, nothing, nothing))
+    boxes = np.concatenate([row.parts.boxes[own] for row, own in zip(rows, chosen, strict=True)])
+    areas = np.concatenate([row.parts.areas[own] for row, own in zip(rows, chosen, strict=True)])
+    heights = np.repeat([row.height for row in rows], counts)
+    strokes = np.repeat([one.stroke for one in looked], counts)
+    owner, place = np.repeat(np.arange(len(areas)), areas), np.concatenate(places, axis=1)
+    wide = (boxes[:, 2] >= MIN_CUT_WIDTH * heights) & (boxes[:, 3] >= 2 * strokes)
+    within = find_parts(place[2], place[1], owner, areas.astype(np.intp), wide, strokes, heights)
     key = owner * (MAX_CUTS + 1) + within
     used = np.bincount(key) > 0
     piece = (np.cumsum(used) - 1)[key]
-    component = chosen[np.flatnonzero(used) // (MAX_CUTS + 1)]
-    return _Cut(inked, piece, component, _extents(piece, np.stack([xs, ys, along])))
+    cut = np.flatnonzero(used) // (MAX_CUTS + 1)
+    row_of = np.repeat(np.arange(len(rows)), counts)[cut]
+    return _Cut(inked, piece, np.concatenate(chosen)[cut], row_of, _extents(piece, place))
 
 
 def _common(values: NDArray[np.intp], group: NDArray[np.intp], count: int) -> NDArray[np.intp]:
@@ -203,42 +241,10 @@ def _common(values: NDArray[np.intp], group: NDArray[np.intp], count: int) -> ND
 def _extents(piece: NDArray[np.intp], places: NDArray[np.intp]) -> Extents:
     """Measures pieces, numbered without a gap, from the piece (N,) and the places (3, N) of each pixel."""
     area = np.bincount(piece)
-    first = np.concatenate([[0], np.cumsum(area)[:-1]])
-    grouped = places[:, np.argsort(piece.astype(np.uint16), kind="stable")]
+    first = np.cumsum(area) - area
+    # Short numbers are sorted in a tenth of the time; a few noisy rows have more pieces than these hold.
+    short = piece.astype(np.uint16) if len(area) <= 1 << 16 else piece
+    grouped = places[:, np.argsort(short, kind="stable")]
     return Extents(
         area, np.minimum.reduceat(grouped, first, axis=1), np.maximum.reduceat(grouped, first, axis=1) + 1
     )
-
-
-def hosts(pieces: Extents) -> NDArray[np.intp]:
-    """For each piece the larger one it stands over or under, as dots and broken strokes do, or itself."""
-    count = len(pieces.area)
-    area, start, stop = pieces.area, pieces.start[2], pieces.stop[2]
-    host = np.arange(count)
-    for first in range(0, count, 256):  # in blocks, as a noisy row has thousands of pieces
-        small = np.arange(first, min(first + 256, count))
-        overlap = np.minimum(stop, stop[small, None]) - np.maximum(start, start[small, None])
-        overlap[area <= area[small, None]] = 0
-        best = np.argmax(overlap, axis=1)
-        covered = overlap[np.arange(len(small)), best] >= 0.7 * (stop[small] - start[small])
-        joins = covered & (area[small] <= 0.6 * area[best])
-        host[small[joins]] = best[joins]
-    while (host[host] != host).any():
-        host = host[host]
-    return host
-
-
-def in_order(pieces: Extents, host: NDArray[np.intp]) -> tuple[NDArray[np.intp], Extents]:
-    """Joins pieces to their hosts; orders these left to right by the middle of their ink along the slant.
-
-    Returns the place in that order of each piece, guests having their host's, and the extents in that order.
-    """
-    area = np.bincount(host, pieces.area, len(host)).astype(np.intp)
-    start, stop = pieces.start.copy(), pieces.stop.copy()
-    np.minimum.at(start.T, host, pieces.start.T)
-    np.maximum.at(stop.T, host, pieces.stop.T)
-    standing = np.unique(host)
-    order = standing[np.argsort((start[2] + stop[2])[standing], kind="stable")]
-    rank = np.zeros(len(host), np.intp)
-    rank[order] = np.arange(len(order))
-    return rank[host], Extents(area[order], start[:, order], stop[:, order])

@@ -1,6 +1,8 @@
 """One page, from grey pixels to the candidate glyphs of every field."""
 
 import time
+from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +10,10 @@ from numpy.typing import NDArray
 from segmentation.blanks import MIN_WRITING, largest_stroke
 from segmentation.combs import comb_line
 from segmentation.fields import FieldInk, cut_field, cut_fields, surroundings
-from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, page_boxes
+from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, RowPlace, page_boxes
 from segmentation.illumination import even_light, otsu_level
 from segmentation.local_fit import refine_field
-from segmentation.looks import look_at_bodies
+from segmentation.looks import InkRow, look_at_bodies
 from segmentation.marks import judge_mark
 from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
 from segmentation.registration import Registration, register
@@ -49,7 +51,7 @@ def segment_page(
         for spec, ink in zip(template.fields, inks, strict=True)
     ]
     cleaned = time.perf_counter()
-    fields = [_field(spec, ink, place) for spec, (ink, place) in zip(template.fields, places, strict=True)]
+    fields = _fields(template.fields, places)
     cut = time.perf_counter()
     seconds = {"register": registered - begin, "clean": cleaned - registered, "cut": cut - cleaned}
     return SegmentedPage(gray.shape[1], gray.shape[0], registration, tuple(fields), seconds, template.name)
@@ -80,33 +82,50 @@ def _place_field(
     return ink, registration
 
 
-def _field(spec: FieldSpec, ink: FieldInk, place: Registration) -> SegmentedField:
+def _fields(
+    specs: Sequence[FieldSpec], places: Sequence[tuple[FieldInk, Registration]]
+) -> list[SegmentedField]:
+    """The fields with what is written in each, all rows of writing looked at together."""
+    largest = [largest_stroke(ink) for ink, _ in places]
+    rows = [
+        _rows(spec, ink) if stroke >= MIN_WRITING else []
+        for spec, (ink, _), stroke in zip(specs, places, largest, strict=True)
+    ]
+    looked = iter(look_at_bodies([row for own in rows for row in own]))
+    fields = []
+    for spec, (ink, place), stroke, own in zip(specs, places, largest, rows, strict=True):
+        lines = list(islice(looked, len(own)))
+        if spec.layout == "comb" and stroke >= MIN_WRITING:
+            line = comb_line(ink)
+            lines = [] if line is None else [line]
+        fields.append(_field(spec, ink, place, stroke, lines))
+    return fields
+
+
+def _field(
+    spec: FieldSpec, ink: FieldInk, place: Registration, largest: float, lines: Sequence[GlyphLine]
+) -> SegmentedField:
     outer = np.array([[spec.box.x, spec.box.y, spec.box.width, spec.box.height]], np.float32)
     ratio = float(ink.parts.areas.sum() / (ink.area.width * ink.area.height))
-    largest = largest_stroke(ink)
     return SegmentedField(
         name=spec.name,
         box=page_boxes(outer, place.matrix)[0],
-        lines=tuple(_lines(spec, ink)) if largest >= MIN_WRITING else (),
+        lines=tuple(lines),
         ink_ratio=min(1.0, ratio),
         largest=largest,
         mark=judge_mark(ink) if spec.layout == "mark" else None,
     )
 
 
-def _lines(spec: FieldSpec, ink: FieldInk) -> list[GlyphLine]:
-    """The rows of writing of one field, looked at once; none if nothing is written there."""
-    if spec.layout == "mark":
+def _rows(spec: FieldSpec, ink: FieldInk) -> list[InkRow]:
+    """The rows of writing of a field of free characters; none of any other field."""
+    if spec.layout in ("mark", "comb"):
         return []
-    if spec.layout == "comb":
-        line = comb_line(ink)
-        return [] if line is None else [line]
     paragraph = spec.layout == "paragraph"
     limits = PARAGRAPH_LIMITS if paragraph else LINE_LIMITS
-    lines = []
-    for row in split_rows(ink) if paragraph else [ink]:
-        sides = row.parts.boxes[:, 2:].max(initial=0)
-        if sides >= MIN_WRITTEN_ROW * row.area.height:
-            lengths = (0 if paragraph else spec.min_length, spec.max_length)
-            lines.append(look_at_bodies(row.parts, row.area, row.to_page, limits, spec.charset, *lengths))
-    return lines
+    least = 0 if paragraph else spec.min_length
+    return [
+        InkRow(row.parts, RowPlace(row.area, row.to_page), limits, spec.charset, least, spec.max_length)
+        for row in (split_rows(ink) if paragraph else [ink])
+        if row.parts.boxes[:, 2:].max(initial=0) >= MIN_WRITTEN_ROW * row.area.height
+    ]

@@ -18,6 +18,8 @@ from segmentation.templates import Box
 
 CUT_DPI = 300.0  # of every field raster, whatever the template's own, so that sizes in pixels mean the same
 OWN_SCALE = 0.02  # by which a page may be finer or coarser than that and is not scaled
+FEWEST_ROWS = 64  # of ink that are laid upright at a time
+MOST_COPIES = 1000  # of strips; where that many are not enough, more rows are laid at a time
 STEEPEST = 0.5  # across over along of a shear; registration finds no form that lies as much askew
 
 Floats = NDArray[np.float64]
@@ -99,17 +101,20 @@ def _sheared(
     """For u, v of a raster the ink at row ``v + rise * u + start`` and column ``u + lean * row + shift``."""
     width, height = size
     falls = np.rint(rise * np.arange(width) + start).astype(np.intp)
-    least, most = int(falls.min()), int(falls.max())
-    shifts = np.rint(lean * np.arange(least, most + height) + shift).astype(np.intp)
-    leaning = np.empty((len(shifts), width), np.uint8)
-    for first, last in _alike(shifts):
-        _threshold(gray, level, (least + first, int(shifts[first])), leaning[first:last])
-    if most == least:
-        return leaning.view(np.bool_)
+    least, spread = int(falls.min()), int(np.ptp(falls))
+    shifts = np.rint(lean * np.arange(least, least + spread + height) + shift).astype(np.intp)
+    strips = [(first, last, int(falls[first]) - least) for first, last in _alike(falls)]
     upright = np.empty((height, width), np.uint8)
-    for first, last in _alike(falls):
-        fall = int(falls[first]) - least
-        upright[:, first:last] = leaning[fall : fall + height, first:last]
+    # A few rows at a time, so that what leans stays in the processor's cache until it is laid upright.
+    few = max(FEWEST_ROWS, height * len(strips) // MOST_COPIES)
+    leaning = np.empty((min(few, height) + spread, width), np.uint8)
+    for top in range(0, height, few):
+        rows = min(few, height - top)
+        own, block = shifts[top : top + rows + spread], upright[top : top + rows]
+        for first, last in _alike(own):
+            _threshold(gray, level, (least + top + first, int(own[first])), leaning[first:last])
+        for first, last, fall in strips:
+            block[:, first:last] = leaning[fall : fall + rows, first:last]
     return upright.view(np.bool_)
 
 

@@ -305,3 +305,17 @@ def test_noise_is_bounded_and_its_numbers_do_not_wrap():
     line = make_candidates(pieces, Box(0, 0, 1000, 150), IDENTITY)
     assert (line.stops > line.starts).all()
     assert (line.starts >= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_slant_is_that_of_the_most_peaked_columns_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    ys = np.sort(rng.integers(0, 60, 900))
+    xs = (rng.integers(0, 8, 900) * 40 + rng.normal(0, 3, 900) - rng.uniform(-0.5, 0.5) * ys).astype(np.intp)
+    xs -= xs.min()  # a tight raster, whose left edge slanted columns cross
+    slants = np.linspace(-MAX_SLANT, MAX_SLANT, 25)
+    scores = []
+    for slant in slants:
+        columns = (xs + slant * (ys - ys.mean())).astype(np.intp)
+        scores.append((1 - 0.1 * abs(slant)) * (np.unique(columns, return_counts=True)[1] ** 2).sum())
+    assert estimate_slant(xs, ys) == slants[np.argmax(scores)]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from segmentation.components import find_components
-from segmentation.glyphs import LINE_LIMITS, make_candidates
-from segmentation.looks import look_again, look_at_bodies
+from segmentation.glyphs import LINE_LIMITS, RowPlace, make_candidates
+from segmentation.looks import InkRow, look_again, look_at_bodies
 from segmentation.normalization import normalize_glyph
 from segmentation.pieces import MIXED, cut_pieces
 from segmentation.templates import Box
@@ -29,7 +29,12 @@ def written(*centers, width=700):
 
 def first(image, most=10):
     area = Box(0, 10, image.shape[1], HEIGHT)
-    return look_at_bodies(find_components(image), area, IDENTITY, LINE_LIMITS, "digits", 0, most)
+    place = RowPlace(area, IDENTITY)
+    return look_at_bodies([InkRow(find_components(image), place, LINE_LIMITS, "digits", 0, most)])[0]
+
+
+def again_at(line, settled):
+    return look_again([line], [settled])[0]
 
 
 def everything(image):
@@ -63,14 +68,14 @@ def test_a_dot_over_a_stroke_is_of_its_body():
 
 def test_nothing_more_is_seen_where_all_is_settled():
     line = first(written(60, 200))
-    assert look_again(line, np.ones(2, bool)) is None
+    assert again_at(line, np.ones(2, bool)) is None
 
 
 def test_a_doubtful_body_is_cut_and_the_settled_ones_stay_whole():
     image = written(60, 200, 252, 400)  # the middle ones touch
     line = first(image)
     assert line.piece_count == 3
-    again = look_again(line, np.array([True, False, True]))
+    again = again_at(line, np.array([True, False, True]))
     pieces = again.pieces
     assert again.line.piece_count > 3
     assert pieces.bodies.tolist() == [0, *[1] * (again.line.piece_count - 2), 2]
@@ -88,7 +93,7 @@ def test_settled_bodies_are_joined_only_with_doubtful_ink():
     for x in (130, 150, 170, 190):  # four bars that might be joined
         cv2.line(image, (x, 35), (x, 85), 1, 6)
     line = first(image)
-    again = look_again(line, np.array([True, True, True, False, True])).line
+    again = again_at(line, np.array([True, True, True, False, True])).line
     runs = set(zip(again.starts.tolist(), again.stops.tolist(), strict=True))
     assert all(start <= 3 < stop for start, stop in runs if stop - start > 1)
     assert {(2, 4), (3, 5)} <= runs
@@ -97,7 +102,7 @@ def test_settled_bodies_are_joined_only_with_doubtful_ink():
 def test_what_was_looked_at_is_known_again_and_the_rest_is_new():
     image = written(60, 200, 252, 400)
     line = first(image)
-    again = look_again(line, np.array([True, False, True]))
+    again = again_at(line, np.array([True, False, True]))
     assert sorted(again.known[again.known >= 0].tolist()) == [0, 1, 2]
     for candidate, body in enumerate(again.known.tolist()):
         if body >= 0:
@@ -116,7 +121,7 @@ def test_doubting_everything_gives_the_lattice_of_cutting_everything(seed):
     for _ in range(6):
         cv2.circle(image, (int(rng.integers(30, 600)), int(rng.integers(15, 110))), 2, 1, -1)
     line = first(image)
-    again, cut = look_again(line, np.zeros(line.piece_count, bool)).line, everything(image)
+    again, cut = again_at(line, np.zeros(line.piece_count, bool)).line, everything(image)
     for name in ("starts", "stops", "crops", "boxes", "bounds", "piece_bounds", "piece_ink"):
         np.testing.assert_array_equal(getattr(again, name), getattr(cut, name), name)
 
@@ -129,7 +134,7 @@ def test_a_piece_that_takes_a_speck_of_another_body_is_new():
     cv2.circle(image, (155, 18), 4, 1, -1)
     line = first(image)
     assert line.piece_count == 5
-    again = look_again(line, np.array([True, False, True, True, True]))
+    again = again_at(line, np.array([True, False, True, True, True]))
     if again.line.piece_count == 4:  # it was joined
         assert MIXED in again.pieces.bodies.tolist()
         mixed = again.pieces.bodies.tolist().index(MIXED)
@@ -140,12 +145,61 @@ def test_a_piece_that_takes_a_speck_of_another_body_is_new():
 
 def test_a_line_is_cut_once():
     line = first(written(60, 200))
-    again = look_again(line, np.zeros(2, bool)).line
+    again = again_at(line, np.zeros(2, bool)).line
     with pytest.raises(ValueError, match="cut already"):
-        look_again(again, np.zeros(again.piece_count, bool))
+        again_at(again, np.zeros(again.piece_count, bool))
 
 
 def test_a_row_without_ink_has_no_bodies():
     line = first(np.zeros((120, 300), np.uint8))
     assert line.piece_count == len(line.crops) == 0
-    assert look_again(line, np.zeros(0, bool)) is None
+    assert again_at(line, np.zeros(0, bool)) is None
+
+
+def test_rows_together_are_as_each_alone():
+    """Rows of other sizes, slants and strokes, one all settled and one empty, at other places of the page."""
+    slanted = cv2.warpAffine(
+        written(60, 110, 300, 420),
+        np.array([[1, -0.3, 40.0], [0, 1, 0]]),
+        (700, 120),
+        flags=cv2.INTER_NEAREST,
+    )
+    thick = cv2.dilate(written(100, 180, 330, width=500), np.ones((5, 5), np.uint8))
+    images = [written(60, 110, 300), slanted, np.zeros((40, 50), np.uint8), thick, written(80, 400)]
+    turn = np.array([[0.9998, -0.0175, 30.0], [0.0175, 0.9998, 900.0]])
+    rows = [
+        InkRow(
+            find_components(image),
+            RowPlace(Box(k, 10 - k, 400, 70.0 + 9 * k), turn),
+            LINE_LIMITS,
+            "digits",
+            0,
+            9,
+        )
+        for k, image in enumerate(images)
+    ]
+    alone = [look_at_bodies([row])[0] for row in rows]
+    together = look_at_bodies(rows)
+    settled = [np.arange(line.piece_count) % 2 == 1 for line in alone]
+    settled[-1][:] = True
+    again_alone = [again_at(line, own) for line, own in zip(alone, settled, strict=True)]
+    again_together = look_again(together, settled)
+    assert [look is None for look in again_together] == [False, False, True, False, True]
+    for one, other in zip(together, alone, strict=True):
+        assert_same_line(one, other)
+    for one, other in zip(again_together, again_alone, strict=True):
+        if one is not None:
+            assert_same_line(one.line, other.line)
+            np.testing.assert_array_equal(one.known, other.known)
+            np.testing.assert_array_equal(one.pieces.labels, other.pieces.labels)
+            np.testing.assert_array_equal(one.pieces.bodies, other.pieces.bodies)
+
+
+def assert_same_line(one, other):
+    for name in ("starts", "stops", "crops", "piece_ink", "boxes", "bounds", "piece_bounds"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+def test_no_rows_at_all():
+    assert look_at_bodies([]) == []
+    assert look_again([], []) == []

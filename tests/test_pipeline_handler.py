@@ -12,8 +12,8 @@ from pipeline.handler import PageModelHandler
 from pipeline.reading import check_log_probs
 from pipeline.records import PageKey, PageToClassify
 from segmentation.components import find_components
-from segmentation.glyphs import LINE_LIMITS
-from segmentation.looks import look_at_bodies
+from segmentation.glyphs import LINE_LIMITS, RowPlace
+from segmentation.looks import InkRow, look_at_bodies
 from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
 from segmentation.templates import Box
 
@@ -113,7 +113,8 @@ def row_of_rings(*centers, least=0) -> GlyphLine:
     for x in centers:
         cv2.ellipse(image, (x, 60), (20, 30), 0, 0, 360, 1, 6)
     area = Box(0, 10, 700, 100)
-    return look_at_bodies(find_components(image), area, np.eye(2, 3), LINE_LIMITS, "digits", least, 9)
+    place = RowPlace(area, np.eye(2, 3))
+    return look_at_bodies([InkRow(find_components(image), place, LINE_LIMITS, "digits", least, 9)])[0]
 
 
 def page_of(*rows: GlyphLine) -> PageToClassify:

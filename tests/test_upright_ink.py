@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from synthetic_forms import draw_form, make_template, placed, small_form
 
+from segmentation import upright_ink
 from segmentation.fields import cut_fields, surroundings
 from segmentation.registration import Registration
 from segmentation.templates import Box
@@ -126,3 +127,13 @@ def test_only_what_fields_need_is_laid_upright(monkeypatch):
     inks = cut_fields(draw_form(template), 128.0, place, template.fields, surroundings(template), 300)
     assert len(inks) == 3
     assert sum(upright.ink.size for upright in laid) < 0.1 * 1200 * 4400
+
+
+@pytest.mark.parametrize("angle", [-2.5, 0.4])
+def test_it_is_the_same_however_few_rows_are_laid_at_a_time(angle, monkeypatch):
+    turn = np.array(cv2.getRotationMatrix2D((TEMPLATE.width / 2, TEMPLATE.height / 2), angle, 1.0))
+    monkeypatch.setattr(upright_ink, "FEWEST_ROWS", 10**6)
+    at_once = lay(PAGE, turn).ink
+    monkeypatch.setattr(upright_ink, "FEWEST_ROWS", 7)
+    monkeypatch.setattr(upright_ink, "MOST_COPIES", 10**6)
+    np.testing.assert_array_equal(lay(PAGE, turn).ink, at_once)
