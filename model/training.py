@@ -261,14 +261,16 @@ def _train_epoch(
 
     steps = max(1, len(targets) // options.batch)
     total = steps * options.epochs
+    # TensorFlow keeps every data set that it was ever given; so the arrays of an epoch are lent to it only.
+    lent: list[NDArray[Any]] = [images, targets]
 
     class Batches(keras.utils.PyDataset):
         def __len__(self) -> int:
             return steps
 
         def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-            part = slice(index * options.batch, (index + 1) * options.batch)
-            return images[part, :, :, None].astype(np.float32) * np.float32(1 / 255), targets[part]
+            crops, wanted = (array[index * options.batch : (index + 1) * options.batch] for array in lent)
+            return crops[..., None].astype(np.float32) * np.float32(1 / 255), wanted
 
     class EachStep(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
@@ -280,6 +282,7 @@ def _train_epoch(
                 averaged.update(self.model)
 
     history = model.fit(Batches(), epochs=1, verbose=1 if live else 0, callbacks=[EachStep()], shuffle=False)
+    lent.clear()
     return {"loss": history.history["loss"][-1], "accuracy": history.history["accuracy"][-1]}
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -142,6 +143,21 @@ def test_learns_and_keeps_a_learning_curve(tmp_path):
     assert history[-1]["bars"] > 0.95
     assert accuracy(model)["bars"] == pytest.approx(history[-1]["bars"])
     assert (tmp_path / "learning_curve.png").stat().st_size > 5000
+
+
+@needs_tensorflow
+def test_an_epoch_is_let_go_of_when_it_is_done(tmp_path):
+    """TensorFlow keeps its data sets for good; epochs of a quarter of a gigabyte would fill the memory."""
+    alive = []
+
+    def get_epoch(epoch):
+        assert not [images for images in (reference() for reference in alive[:-1]) if images is not None]
+        images, labels = bars(epoch, 64)
+        alive.append(weakref.ref(images))
+        return images, labels
+
+    train(get_epoch, accuracy, tmp_path, replace(OPTIONS, epochs=4), build=build_tiny, report=quiet)
+    assert len(alive) == 4
 
 
 @needs_tensorflow
