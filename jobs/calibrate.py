@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,11 @@ from model.calibration import (
     fit_map,
 )
 from model.classifier import SHIPPED, read_model
+from model.evidence import evidence_of
 from model.networks import load_networks
+
+# Of letters and text the evidence was tried too: it said nothing that held for other hands.
+WITH_EVIDENCE = ("digits",)
 
 
 def fit_types(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -52,8 +57,10 @@ def fit_types(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         right = np.array([o.right for o in chosen])
         verdicts = np.array([v for o in chosen for v in o.character_verdicts()], np.float64).reshape(-1, 2)
         lengths = [len(o.reading.characters) for o in chosen]
-        of_fields, of_characters = fit_map(stated, right, lengths), fit_map(verdicts[:, 0], verdicts[:, 1])
-        mapped = np.array([of_fields(p, length) for p, length in zip(stated, lengths, strict=True)])
+        evidence = [evidence_of(o.field.lattice, o.reading, o.field.kind.charset) for o in chosen]
+        of_fields = fit_map(stated, right, lengths, evidence if name in WITH_EVIDENCE else None)
+        of_characters = fit_map(verdicts[:, 0], verdicts[:, 1])
+        mapped = np.array(list(map(of_fields, stated, lengths, evidence)))
         mapped_characters = [of_characters(p) for p in verdicts[:, 0]]
         types[name] = {
             "fields": len(chosen),
@@ -68,7 +75,7 @@ def fit_types(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _rounded(confidence_map: ConfidenceMap) -> dict[str, float]:
-    return {name: round(getattr(confidence_map, name), 6) for name in ("a", "b", "c", "d")}
+    return {name: round(value, 6) for name, value in asdict(confidence_map).items()}
 
 
 def _before_after(before: Any, after: Any, right: Any) -> list[float]:

@@ -110,7 +110,8 @@ def read_fields(
             free = decode(field.lattice, field.constraint(known_length=False), 1, options).text
         if field.kind.layout == "alphabet":
             permuted = decode(field.lattice, field.constraint(permutation=True), 1, options).text
-        outcomes.append(Outcome(field, calibration.apply(raw, field.kind.charset), free, permuted))
+        reading = calibration.apply(raw, field.kind.charset, field.lattice)
+        outcomes.append(Outcome(field, reading, free, permuted))
     return outcomes
 
 

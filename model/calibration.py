@@ -3,8 +3,8 @@
 The decoder's probabilities are exact for its own model of a row, and that model is too sure of itself or too
 modest. Of many fields whose truth is known, a monotone map from stated to true probability is fitted per type
 of field and kept in the card of the model. It may depend on the length of the text, as what the decoder's
-model leaves out counts once a character. It never changes which reading is best, nor which of two fields of a
-type and length is the surer.
+model leaves out counts once a character, and on the evidence for the reading (``model.evidence``), of which
+the decoder's own probability takes too little notice. It never changes which reading is best.
 
 Method: beta calibration (Kull, Silva Filho, Flach, "Beta calibration: a well-founded and easily implemented
 improvement on logistic calibration for binary classifiers", AISTATS 2017).
@@ -15,14 +15,15 @@ are unlike those, so are the errors; check a sample of the accepted fields of on
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.evaluation import reliability_bins
-from model.lattice import CharacterReading, Reading
+from model.evidence import NONE, Evidence, evidence_of
+from model.lattice import CharacterReading, Lattice, Reading
 
 CARD_KEY = "field_calibration"
 # One map for charsets that err alike. "letters" mixes both cases, and so has the doubts of "text".
@@ -45,35 +46,45 @@ class CalibrationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceMap:
-    """Stated to true probability: ``logit(true) = c + a log(p) - b log(1 - p) + d log(length)``.
+    """Stated to true probability.
 
-    1, 1, 0, 0 is the identity.
+    ``logit(true) = c + a log(p) - b log(1 - p) + d log(length) + margin * margin + left_out * left_out``, the
+    last two being weights of what ``Evidence`` calls so. 1, 1, 0, 0, 0, 0 is the identity.
 
     Raises:
-        ValueError: ``a`` or ``b`` is negative, so that the map would fall, or one of the four is not finite.
+        ValueError: ``a`` or ``b`` is negative, so that the map would fall, or a number is not finite.
     """
 
     a: float = 1.0
     b: float = 1.0
     c: float = 0.0
     d: float = 0.0
+    margin: float = 0.0
+    left_out: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuses maps that fall."""
         rising = 0 <= self.a < math.inf and 0 <= self.b < math.inf
-        if not (rising and math.isfinite(self.c) and math.isfinite(self.d)):
-            raise ValueError(f"no rising map has a = {self.a}, b = {self.b}, c = {self.c}, d = {self.d}")
+        if not rising or not all(map(math.isfinite, (self.c, self.d, self.margin, self.left_out))):
+            raise ValueError(f"no rising map is {self}")
 
-    def __call__(self, probability: float, length: int = 1) -> float:
+    def __call__(self, probability: float, length: int = 1, evidence: Evidence = NONE) -> float:
         """Maps one probability, 0..1; 0 and 1 stay as near to themselves as the map allows.
 
         Args:
             probability: stated by the decoder.
             length: characters of the text it is about; none counts as one.
+            evidence: for the reading.
         """
         p = min(max(probability, _LEAST), 1.0 - _LEAST)
         logit = self.c + self.a * math.log(p) - self.b * math.log1p(-p) + self.d * math.log(max(length, 1))
+        logit += self.margin * evidence.margin + self.left_out * evidence.left_out
         return 1.0 / (1.0 + math.exp(-min(max(logit, -700.0), 700.0)))
+
+    @property
+    def asks_for_evidence(self) -> bool:
+        """Whether the evidence changes anything."""
+        return self.margin != 0.0 or self.left_out != 0.0
 
     def of_single(self, probabilities: Sequence[float]) -> list[float]:
         """Maps the probabilities of single characters, each as a call does."""
@@ -84,6 +95,7 @@ class ConfidenceMap:
 
 
 IDENTITY = ConfidenceMap()
+_IDENTITY = astuple(IDENTITY)
 
 
 @dataclass(frozen=True)
@@ -111,8 +123,10 @@ class Calibration:
                 f"the model's card has no usable {CARD_KEY!r} ({error!r}); run `python -m jobs.calibrate`."
             ) from None
 
-    def apply(self, reading: Reading, charset: str) -> Reading:
+    def apply(self, reading: Reading, charset: str, lattice: Lattice | None = None) -> Reading:
         """A reading with calibrated confidences.
+
+        The evidence for it is taken from ``lattice``, of which it was read; without one there is none.
 
         The best text's confidence is mapped; the runners-up share what it leaves in the same proportions as
         before. The same holds for each character and its alternatives.
@@ -120,7 +134,10 @@ class Calibration:
         kind = FIELD_TYPES[charset]
         if kind not in self.fields:
             return reading
-        confidence = self.fields[kind](reading.confidence, len(reading.characters))
+        of_field, evidence = self.fields[kind], NONE
+        if lattice is not None and of_field.asks_for_evidence:
+            evidence = evidence_of(lattice, reading, charset)
+        confidence = of_field(reading.confidence, len(reading.characters), evidence)
         others = _scaled(reading.runners_up, reading.confidence, confidence)
         of_character = self.characters[kind]
         stated = [character.confidence for character in reading.characters]
@@ -145,23 +162,34 @@ def _scaled(
     return tuple([(text, min(value * factor, most)) for text, value in others])
 
 
-def fit_map(stated: ArrayLike, right: ArrayLike, lengths: ArrayLike | None = None) -> ConfidenceMap:
+def fit_map(
+    stated: ArrayLike,
+    right: ArrayLike,
+    lengths: ArrayLike | None = None,
+    evidence: Sequence[Evidence] | None = None,
+) -> ConfidenceMap:
     """The map under which what came true was likeliest, drawn a little to the identity.
 
     Args:
         stated: (N,) probabilities, 0..1.
         right: (N,) whether the reading was right.
         lengths: (N,) characters of each text, from 1; None for a map that does not ask.
+        evidence: N, for each reading; None for a map that does not ask.
     """
     p = np.clip(np.asarray(stated, np.float64), _LEAST, 1 - _LEAST)
-    ones = np.ones_like(p)
-    spans = ones if lengths is None else np.maximum(np.asarray(lengths, np.float64), 1)
-    features = np.column_stack([np.log(p), -np.log1p(-p), ones, np.log(spans)])
+    features = np.zeros((len(p), len(_IDENTITY)))
+    features[:, :3] = np.column_stack([np.log(p), -np.log1p(-p), np.ones_like(p)])
+    free = [2]
+    if lengths is not None:
+        features[:, 3] = np.log(np.maximum(np.asarray(lengths, np.float64), 1))
+        free.append(3)
+    if evidence is not None:
+        features[:, 4:] = np.array([[one.margin, one.left_out] for one in evidence]).reshape(-1, 2)
+        free += [4, 5]
     truth = np.asarray(right, np.float64)
-    constants = [2] if lengths is None else [2, 3]
     best = (math.inf, IDENTITY)
     for slopes in ([0, 1], [1], [0], []):  # a slope that would be negative is left out
-        weights = _logistic_fit(features, truth, slopes + constants)
+        weights = _logistic_fit(features, truth, slopes + free)
         loss = _loss(features @ weights, truth)
         if weights[:2].min() >= 0 and loss < best[0]:
             best = loss, ConfidenceMap(*map(float, weights))
@@ -172,7 +200,7 @@ def _logistic_fit(
     features: NDArray[np.float64], truth: NDArray[np.float64], free: list[int]
 ) -> NDArray[np.float64]:
     """Newton's method on the weights that are free; the others are 0."""
-    weights, goal = np.zeros(4), np.array([1.0, 1.0, 0.0, 0.0])
+    weights, goal = np.zeros(len(_IDENTITY)), np.array(_IDENTITY)
     weights[free] = goal[free]
     x = features[:, free]
     for _ in range(50):

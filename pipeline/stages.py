@@ -104,7 +104,7 @@ def _segment_best(
 def _decode(lattice: Lattice, constraint: Constraint, calibration: Calibration) -> Reading:
     from model.constraints import read_row
 
-    return calibration.apply(read_row(lattice, constraint), constraint.charset)
+    return calibration.apply(read_row(lattice, constraint), constraint.charset, lattice)
 
 
 def _open_document(

@@ -1,0 +1,72 @@
+"""What speaks for a reading beside its probability."""
+
+import numpy as np
+import pytest
+
+from model.alphabets import CHARACTERS, CLASS_COUNT
+from model.calibration import Calibration, ConfidenceMap, fit_map
+from model.evidence import Evidence, evidence_of
+from model.lattice import CharacterReading, Lattice, Reading
+
+
+def lattice(probabilities: list[dict[str, float]], ink: list[float]) -> Lattice:
+    """Candidate i is piece i; what is not named has a probability of 1e-6."""
+    count = len(ink)
+    log_probs = np.full((count, CLASS_COUNT), np.log(1e-6), np.float32)
+    for row, named in zip(log_probs, probabilities, strict=True):
+        for character, probability in named.items():
+            row[CHARACTERS.index(character)] = np.log(probability)
+    bounds = np.zeros((count, 4), np.float32)
+    starts = np.arange(count)
+    return Lattice(starts, starts + 1, log_probs, bounds, bounds, np.array(ink, np.float32))
+
+
+def reading(text: str, candidates: list[int]) -> Reading:
+    characters = [CharacterReading(c, 0.9, i, ()) for c, i in zip(text, candidates, strict=True)]
+    return Reading(text, 0.9, tuple(characters), ())
+
+
+def test_the_least_sure_label_counts_and_only_against_labels_of_the_charset():
+    row = lattice([{"1": 0.9, "7": 0.09}, {"5": 0.6, "S": 0.39, "6": 0.006}], [1.0, 1.0])
+    found = evidence_of(row, reading("15", [0, 1]), "digits")
+    assert found.margin == pytest.approx(np.log(10), rel=1e-5)
+    assert found.left_out == 0.0
+    assert evidence_of(row, reading("15", [0, 1]), "alphanumeric").margin == pytest.approx(
+        np.log(0.6 / 0.39), rel=1e-5
+    )
+
+
+def test_no_label_wins_by_more_than_twelve():
+    row = lattice([{"1": 1.0}], [1.0])
+    assert evidence_of(row, reading("1", [0]), "digits").margin == 12.0
+
+
+def test_ink_of_no_character_is_left_out():
+    row = lattice([{"1": 0.9}, {}, {"2": 0.9}], [3.0, 1.0, 4.0])
+    assert evidence_of(row, reading("12", [0, 2]), "digits").left_out == pytest.approx(1 / 8)
+
+
+def test_nothing_read_leaves_all_ink_out():
+    assert evidence_of(lattice([{}], [2.0]), reading("", []), "digits") == Evidence(0.0, 1.0)
+    assert evidence_of(lattice([], []), reading("", []), "digits") == Evidence(0.0, 0.0)
+
+
+def test_weights_of_the_evidence_are_found():
+    rng = np.random.default_rng(1)
+    given = [Evidence(*pair) for pair in rng.uniform(0, [6, 0.5], (20_000, 2))]
+    stated = rng.uniform(0.5, 0.99, len(given))
+    true = ConfidenceMap(1.0, 1.0, -1.0, 0.0, 0.5, -4.0)
+    chances = np.array([true(p, 1, one) for p, one in zip(stated, given, strict=True)])
+    fitted = fit_map(stated, rng.random(len(given)) < chances, None, given)
+    assert fitted.margin == pytest.approx(0.5, abs=0.05)
+    assert fitted.left_out == pytest.approx(-4.0, abs=0.5)
+
+
+def test_evidence_lowers_the_confidence_of_a_reading_with_its_lattice():
+    calibration = Calibration(
+        {"digits": ConfidenceMap(margin=0.1, left_out=-5.0)}, {"digits": ConfidenceMap()}
+    )
+    whole, torn = lattice([{"1": 0.9}, {}], [1.0, 0.0]), lattice([{"1": 0.9}, {}], [1.0, 1.0])
+    first, second = (calibration.apply(reading("1", [0]), "digits", row).confidence for row in (whole, torn))
+    assert second < first - 0.1
+    assert calibration.apply(reading("1", [0]), "digits").confidence == pytest.approx(0.9)
