@@ -36,7 +36,9 @@ FIELD_TYPES = {
     "text": "text",
 }
 _LEAST = 1e-7  # probabilities are kept this far from 0 and 1
-_PRIOR = 1.0  # weight of the identity in a fit, in fields
+# Weight of the identity in a fit, in fields, for each number of a map. Ink is left out by hundredths, so that its
+# weight has to be large.
+_PRIOR = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1 / 400])
 Acceptance = tuple[tuple[float, float, float], ...]
 
 
@@ -205,9 +207,9 @@ def _logistic_fit(
     x = features[:, free]
     for _ in range(50):
         chance = 1 / (1 + np.exp(-np.clip(features @ weights, -30, 30)))
-        gradient = x.T @ (chance - truth) + _PRIOR * (weights - goal)[free]
+        gradient = x.T @ (chance - truth) + (_PRIOR * (weights - goal))[free]
         spread = np.maximum(chance * (1 - chance), 1e-9)
-        curvature = (x * spread[:, None]).T @ x + _PRIOR * np.eye(len(free))
+        curvature = (x * spread[:, None]).T @ x + np.diag(_PRIOR[free])
         step = np.linalg.solve(curvature, gradient)
         weights[free] -= step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
         if np.abs(step).max() < 1e-8:
