@@ -36,8 +36,8 @@ FIELD_TYPES = {
     "text": "text",
 }
 _LEAST = 1e-7  # probabilities are kept this far from 0 and 1
-# Weight of the identity in a fit, in fields, for each number of a map. Ink is left out by hundredths, so that its
-# weight has to be large.
+# Weight of the identity in a fit, in fields, for each number of a map. Ink is left out by hundredths, so that
+# its weight has to be large.
 _PRIOR = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1 / 400])
 Acceptance = tuple[tuple[float, float, float], ...]
 
