@@ -34,12 +34,12 @@ from jobs.make_epochs import EpochFolder, make_epochs
 from model.alphabets import CLASS_COUNT
 from model.classifier import LiteRtClassifier, load_classifier
 from model.datasets import LabelledCrops
-from model.network import FAST, Convolution, NetworkShape, build_network
+from model.network import LARGER, Convolution, NetworkShape, build_network
 from model.training import TrainingOptions, train, use_bfloat16
 
 CROPS = 1024  # served at once, about as many as a page has
 TAUGHT = 0.5
-REFERENCE = "shipped"
+REFERENCE = "larger"
 
 
 def _shape(*trunk: Convolution, **rest: Any) -> NetworkShape:
@@ -48,7 +48,7 @@ def _shape(*trunk: Convolution, **rest: Any) -> NetworkShape:
 
 def _narrower(share: float) -> NetworkShape:
     """The first shape with a share of all its widths."""
-    shape = NetworkShape()
+    shape = LARGER
     trunk = [replace(layer, width=round(layer.width * share)) for layer in shape.trunk]
     return NetworkShape(tuple(trunk), dense=round(shape.dense * share))
 
@@ -56,7 +56,7 @@ def _narrower(share: float) -> NetworkShape:
 C, R = Convolution, functools.partial(Convolution, residual=True)
 STEM, HALVE, LAST = C(24, 5, 2), C(64, 3, 2), C(128, 3, 2)
 SHAPES: dict[str, NetworkShape] = {
-    REFERENCE: NetworkShape(),
+    REFERENCE: LARGER,
     "widths x 3/4": _narrower(3 / 4),
     "widths x 1/2": _narrower(1 / 2),
     "separable": _shape(
@@ -69,7 +69,7 @@ SHAPES: dict[str, NetworkShape] = {
     ),
     "64 at 7x7": _shape(STEM, C(40), HALVE, C(64), R(64), LAST),
     "2 layers at 7x7": _shape(STEM, HALVE, C(64), R(64), LAST),
-    "3 layers at 7x7": FAST,
+    "3 layers at 7x7": NetworkShape(),
     "3, none residual": _shape(STEM, HALVE, C(64), C(64), C(64), LAST),
     "4 layers at 7x7": _shape(STEM, HALVE, R(64), C(64), R(64), R(64), LAST),
     "3, then 1 at 4x4, pooled": _shape(STEM, HALVE, R(64), C(64), R(64), LAST, R(128), pooled=True),

@@ -1,15 +1,14 @@
 """Makes the network that the training of another shape begins with, from a model that is trained already.
 
-``python -m jobs.imitate --data FOLDER --layers 0 2 2 3 4 5 --out runs/start.keras`` gives each layer of the
-shape ``FAST`` of ``model.network`` the weights by which it comes nearest to a layer of the shipped model;
-``formscribe train --from-model runs/start.keras --teacher shipped`` goes on from there.
+``python -m jobs.imitate --data FOLDER --model larger.tflite --layers 0 2 2 3 4 5 --out start.keras`` gives each
+layer of the shape that ships the weights by which it comes nearest to a layer of ``larger.tflite``;
+``formscribe train --from-model start.keras --teacher larger.tflite`` goes on from there.
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,7 +16,7 @@ import cv2
 from jobs.recipe import EpochShape, Recipe
 from model.classifier import ClassifierError
 from model.datasets import DatasetError
-from model.network import FAST
+from model.network import NetworkShape
 
 CROPS = 3000
 DROPOUT = 0.1  # of a network that learns from a teacher and begins near its end; see docs/model-shapes.md
@@ -47,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from model.restoring import restore_network
 
     cv2.setNumThreads(1)
-    shape = replace(FAST, dropout=DROPOUT)
+    shape = NetworkShape(dropout=DROPOUT)
     layers = args.layers or list(range(len(shape.trunk)))
     try:
         crops, _ = Recipe(Path(args.data), shape=EpochShape(share=0.02)).open().make(0)
