@@ -1,6 +1,6 @@
 """Makes the network that the training of another shape begins with, from a model that is trained already.
 
-``python -m jobs.imitate --data FOLDER --model larger.tflite --layers 0 2 2 3 4 5 --out start.keras`` gives each
+``python -m jobs.imitate --data DATA --model larger.tflite --layers 0 2 2 3 4 5 --out start.keras`` gives each
 layer of the shape that ships the weights by which it comes nearest to a layer of ``larger.tflite``;
 ``formscribe train --from-model start.keras --teacher larger.tflite`` goes on from there.
 """
