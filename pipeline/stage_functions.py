@@ -4,6 +4,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline.memory import keep_freed_memory
 from pipeline.options import JobOptions
 from pipeline.progress import ProgressWriter
 from pipeline.records import Failure
@@ -28,8 +29,9 @@ class StageFn(beam.DoFn):  # type: ignore[misc]
         self.options = options
 
     def setup(self) -> None:
-        """Opens the progress file, if there is one on this machine."""
+        """Settles how the process works, and opens the progress file, if there is one on this machine."""
         _one_thread()
+        keep_freed_memory()
         if any(place.startswith("s3://") for place in (*self.options.inputs, self.options.output)):
             make_clients_quick()
         self.progress = ProgressWriter(self.options.progress_file)
