@@ -164,11 +164,11 @@ def mix_pairs(
     for claim in sorted(claims, key=lambda claim: -claim.weight):
         if all(claim.agrees_with(other) for other in accepted):
             accepted.append(claim)
-    used = [place for claim in accepted for place in claim.cut]
+    unused = np.ones(len(probs), bool)
+    unused[[place for claim in accepted for place in claim.cut]] = False
     for claim in accepted:
         start, stop = claim.span
-        beside = np.flatnonzero((starts < stop) & (stops > start))
-        beside = beside[~np.isin(beside, used)]
+        beside = np.flatnonzero((starts < stop) & (stops > start) & unused)
         probs[beside] *= 1 - claim.weight
         probs[beside, NOT_A_CHARACTER] += claim.weight
         for place, digits in zip(claim.cut, claim.digits, strict=True):

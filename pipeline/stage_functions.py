@@ -29,7 +29,7 @@ class StageFn(beam.DoFn):  # type: ignore[misc]
         self.options = options
 
     def setup(self) -> None:
-        """Opens the progress file, if there is one on this machine."""
+        """Settles how the process works, and opens the progress file, if there is one on this machine."""
         _one_thread()
         keep_freed_memory()
         if any(place.startswith("s3://") for place in (*self.options.inputs, self.options.output)):

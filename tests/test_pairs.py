@@ -192,6 +192,23 @@ def test_a_loose_stroke_belongs_to_the_body_it_stands_over():
     assert len(bodies) == 1
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_bodies_are_parted_where_no_component_goes_on(seed):
+    rng = np.random.default_rng(seed)
+    ink = np.zeros((100, 500), np.uint8)
+    for x, y in rng.integers((20, 20), (480, 80), (24, 2)).tolist():
+        axes, angle = rng.integers(2, 26, 2).tolist(), int(rng.integers(180))
+        cv2.ellipse(ink, (x, y), axes, angle, 0, int(rng.integers(90, 361)), 255, 3)
+    parts = find_components(ink > 0)
+    pieces = cut_pieces(parts, HEIGHT)
+    of_components = [pieces.labels[parts.labels == name] for name in range(1, len(parts) + 1)]
+    reaches = [(int(own.min()), int(own.max())) for own in of_components]
+    borders = [b for b in range(len(pieces.areas)) if not any(low <= b < high for low, high in reaches)]
+    bodies = find_bodies(pieces, parts)
+    assert bodies[:, 0].tolist() == borders
+    assert bodies[:, 1].tolist() == [*borders[1:], len(pieces.areas)]
+
+
 def test_no_ink_has_no_bodies():
     pieces, bodies = bodies_of(np.zeros((40, 60), bool))
     assert bodies.shape == (0, 2)
