@@ -1,5 +1,6 @@
 """The command ``train`` on small folders; needs TensorFlow where it trains."""
 
+import argparse
 import importlib.util
 import json
 
@@ -74,3 +75,13 @@ def test_without_tensorflow_it_says_how_to_install_it(tmp_path, capsys, monkeypa
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert cli.main(["train", "--dataset", "mnist", "--out", str(tmp_path)]) == 2
     assert "formscribe[train]" in capsys.readouterr().err
+
+
+def test_the_flags_choose_the_shape_of_a_new_network():
+    from jobs.train import new_shape
+    from model.network import LARGER, NetworkShape
+
+    larger = new_shape(argparse.Namespace(shape="larger", dropout=0.1))
+    assert (larger.trunk, larger.dropout) == (LARGER.trunk, 0.1)
+    default = new_shape(argparse.Namespace(shape="shipped", dropout=NetworkShape.dropout))
+    assert default == NetworkShape()
