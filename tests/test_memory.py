@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
-from pipeline import memory
+from pipeline import memory, stage_functions
 from pipeline.memory import keep_freed_memory
+from pipeline.options import JobOptions
+from segmentation.templates import load_template
 
 # Takes buffers as large as pages, frees them, and takes them again: are they given anew by the system?
 FAULTS = """
@@ -56,3 +58,12 @@ def test_other_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(memory.os, "confstr", unknown)
     assert not keep_freed_memory({})
+
+
+def test_every_step_of_the_job_sees_to_it_before_its_first_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(stage_functions, "keep_freed_memory", lambda: asked.append(True))
+    step = stage_functions.StageFn(JobOptions(inputs=("x",), output="o", template=load_template("hsf")))
+    step.setup()
+    step.teardown()
+    assert asked
