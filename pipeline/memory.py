@@ -15,7 +15,7 @@ def keep_freed_memory() -> bool:
     """From now on this process keeps the memory of a page for the next page.
 
     The buffers of a page are so large that glibc hands each back to the system when it is freed, and the next
-    page has all its memory cleared and mapped anew, which takes 4 to 5 % of its time. Other allocators, and
+    page has all its memory cleared and mapped anew, which takes some 5 % of its time. Other allocators, and
     what the user has set in the environment, are left as they are.
 
     Returns:
