@@ -23,10 +23,11 @@ import numpy as np
 
 from jobs.recipe import EpochShape, Recipe
 from model.alphabets import CLASS_COUNT
-from model.classifier import Classifier
+from model.classifier import Classifier, ClassifierError
 from model.datasets import DatasetError
 from model.epochs import BackgroundEpochs, Epoch, epoch_path, load_epoch, save_epoch
 from model.teachers import load_teacher, targets_of
+from model.training import TrainingError
 
 ABOUT = "epochs.json"
 _LOOK_AGAIN_S = 1.0
@@ -118,16 +119,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--teacher", type=Path, nargs="+", help="models that teach the epochs in --out")
     parser.add_argument("--taught", type=float, default=0.5, help="share of their answers (0.5)")
     args = parser.parse_args(argv)
-    if args.teacher:
-        teach(args.out, [load_teacher(path) for path in args.teacher], args.taught)
-        return 0
-    if args.data is None:
+    if args.data is None and not args.teacher:
         parser.error("--data: name the folder with characters/")
     cv2.setNumThreads(1)
-    plan = Recipe(args.data, args.seed, EpochShape(share=args.share), args.judge, tuple(args.harvested))
     try:
-        make_epochs(plan, args.count, args.out, args.processes)
-    except DatasetError as error:
+        if args.teacher:
+            EpochFolder(args.out)  # so that a folder without epochs is named before teachers are loaded
+            teach(args.out, [load_teacher(path) for path in args.teacher], args.taught)
+        else:
+            shape = EpochShape(share=args.share)
+            plan = Recipe(args.data, args.seed, shape, args.judge, tuple(args.harvested))
+            make_epochs(plan, args.count, args.out, args.processes)
+    except (DatasetError, ClassifierError, TrainingError, RuntimeError) as error:
         parser.error(str(error))
     return 0
 

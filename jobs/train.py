@@ -98,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shape",
         choices=tuple(SHAPES),
         default="shipped",
-        help="of a new model: the shipped one's, a faster one, or one too large to serve that makes a better "
+        help="of a new model: the shipped one's, a larger one, or one too large to serve that makes a better "
         "teacher (default: %(default)s)",
     )
     parser.add_argument(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from jobs.make_epochs import ABOUT, EpochFolder, make_epochs, teach
+from jobs.make_epochs import ABOUT, EpochFolder, main, make_epochs, teach
 from jobs.recipe import EpochShape
 from jobs.train import other_backend
 from model.alphabets import CLASS_COUNT
@@ -65,6 +65,21 @@ def test_a_folder_of_something_else_and_an_epoch_that_never_comes_are_named(tmp_
     epoch_path(tmp_path, 0).unlink()
     with pytest.raises(DatasetError, match=r"epoch-0\.npz: was not made"):
         EpochFolder(tmp_path, patience_s=0).get(0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--teacher", "shipped"], "make_epochs"),
+        ([], "--data"),
+        (["--data", "nowhere"], "mnist_train60k.npz"),
+    ],
+)
+def test_the_command_names_what_is_missing(tmp_path, capsys, flags, said):
+    with pytest.raises(SystemExit) as ended:
+        main(["--out", str(tmp_path / "epochs"), "--count", "1", "--processes", "1", *flags])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_what_teachers_say_takes_the_place_of_the_labels(tmp_path):
