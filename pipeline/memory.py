@@ -15,8 +15,8 @@ def keep_freed_memory() -> bool:
     """From now on this process keeps the memory of a page for the next page.
 
     The buffers of a page are so large that glibc hands each back to the system when it is freed, and the next
-    page has all its memory cleared and mapped anew, which takes some 5 % of its time. Other allocators, and
-    what the user has set in the environment, are left as they are.
+    page has all its memory cleared and mapped anew, which takes a few per cent of its time. Other allocators,
+    and what the user has set in the environment, are left as they are.
 
     Returns:
         Whether anything was set.
