@@ -77,10 +77,24 @@ def _taught_path(folder: Path, epoch: int) -> Path:
 
 
 def make_epochs(plan: Recipe, count: int, folder: Path, processes: int) -> None:
-    """Writes the epochs that are not there yet, and what they were made of."""
+    """Writes the epochs that are not there yet, and what they were made of.
+
+    Raises:
+        DatasetError: those that are there were made of something else; or a data set is missing.
+        RuntimeError: a process that makes epochs failed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    about = {"count": count, "seed": plan.seed, "epoch": asdict(plan.shape)}
-    (folder / ABOUT).write_text(json.dumps(about, indent=1), "utf-8")
+    made_of = {
+        "seed": plan.seed,
+        "epoch": asdict(plan.shape),
+        "judge": plan.judge.name if plan.judge else None,
+        "harvested": [path.name for path in plan.harvested],
+    }
+    if (folder / ABOUT).is_file():
+        before = EpochFolder(folder).about
+        if any(before.get(key) != value for key, value in made_of.items()):
+            raise DatasetError(f"{folder}: has epochs that were made otherwise. Name another folder.")
+    (folder / ABOUT).write_text(json.dumps({"count": count} | made_of, indent=1), "utf-8")
     with BackgroundEpochs(plan.open, processes) as epochs:
         for number in range(count):
             path = epoch_path(folder, number)

@@ -23,6 +23,7 @@ from jobs.train_dataset import train_dataset
 from model.classifier import Classifier, ClassifierError, log_softmax
 from model.datasets import AbsentError, DatasetError, DownloadError, LabelledCrops, describe_datasets
 from model.epochs import BackgroundEpochs
+from model.export import ExportError, other_backend, why_not_exported
 from model.finetuning import TuningOptions
 from model.network import SHAPES, NetworkShape, build_network
 
@@ -177,7 +178,6 @@ def run(args: argparse.Namespace) -> int:
             ExitCode.USAGE, "train needs TensorFlow, which is not installed: pip install 'formscribe[train]'"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from model.export import ExportError
     from model.training import TrainingError, use_bfloat16
 
     if args.bfloat16:
@@ -206,11 +206,6 @@ def run(args: argparse.Namespace) -> int:
     except (TrainingError, ExportError) as error:
         raise CommandError(ExitCode.BAD_MODEL, str(error)) from None
     return int(ExitCode.OK)
-
-
-def other_backend() -> bool:
-    """Whether Keras was told to compute with something else than TensorFlow, as on a GPU with JAX."""
-    return os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow"
 
 
 def _with_defaults(args: argparse.Namespace) -> argparse.Namespace:
@@ -282,8 +277,8 @@ def _train_recipe(args: argparse.Namespace) -> None:
             report=functools.partial(print, flush=True),
             live=sys.stdout.isatty(),
         )
-    if other_backend():
-        print(f"{args.out / AVERAGED}: trained. Export it with --export-only where TensorFlow is installed.")
+    if reason := why_not_exported(model):
+        print(f"{args.out / AVERAGED}: trained, not exported. {reason}")
         return
     card = about | {"epochs_trained": len(history)}
     export_and_score(model, sets, args.out, card, scoring.CALIBRATED_ON)

@@ -19,6 +19,7 @@ from model.classifier import log_softmax
 from model.datasets import DATASETS, LabelledCrops, available_splits, open_dataset, split_by_writer
 from model.epochs import BackgroundEpochs, Epoch
 from model.evaluation import compare, format_report
+from model.export import why_not_exported
 from model.network import build_network
 from segmentation.normalization import normalize_glyph
 
@@ -85,7 +86,7 @@ class AugmentedEpochs:
 
 def train_dataset(args: argparse.Namespace) -> None:
     """Trains on ``args.dataset`` and writes model, card, report and confusion matrix into ``args.out``."""
-    from jobs.train import new_shape, other_backend, training_options
+    from jobs.train import new_shape, training_options
     from model.teachers import load_teacher
     from model.training import AVERAGED, TrainingOptions, train
 
@@ -111,8 +112,8 @@ def train_dataset(args: argparse.Namespace) -> None:
             report=functools.partial(print, flush=True),
             live=sys.stdout.isatty(),
         )
-    if other_backend():
-        print(f"{args.out / AVERAGED}: trained with another backend than TensorFlow, so not exported.")
+    if reason := why_not_exported(model):
+        print(f"{args.out / AVERAGED}: trained, not exported. {reason}")
         return
     about = {
         "data": [_source(args.dataset)],

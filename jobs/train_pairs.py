@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from jobs.composing import LineComposer, held_out_sources, training_sources
 from jobs.pair_composing import harvest_pairs
 from jobs.recipe import SOURCES
-from jobs.train import other_backend
 from model.classifier import Classifier, load_classifier
 from model.pairs import OTHER, PAIR_SHAPE
 
@@ -119,7 +118,7 @@ def score(probabilities: NDArray[np.float32], labels: Labels) -> dict[str, float
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Harvests, trains, exports and writes the card."""
-    from model.export import write_model
+    from model.export import why_not_exported, write_model
     from model.pair_network import build_pair_network, export_pairs, predict_pairs
     from model.training import AVERAGED, TrainingOptions, epochs_done, load_network, train
 
@@ -154,10 +153,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             resume=args.resume and epochs_done(args.out) > 0,
             report=functools.partial(print, flush=True),
         )
-        if other_backend():
-            print(f"{args.out}: trained. Export it with --export-only where TensorFlow is installed.")
-            return 0
     model = load_network(args.out / AVERAGED)
+    if reason := why_not_exported(model):
+        print(f"{args.out / AVERAGED}: trained, not exported. {reason}")
+        return 0
     content, figures = export_pairs(model, held_out[0])
     card = {
         "name": "pairs",

@@ -23,6 +23,20 @@ class ExportError(Exception):
 Crops = NDArray[np.uint8]
 
 
+def other_backend() -> bool:
+    """Whether Keras was told to compute with something else than TensorFlow, as on a GPU with JAX."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow"
+
+
+def why_not_exported(model: Any) -> str | None:
+    """What keeps a trained keras.Model from being exported, and the remedy; None if nothing does."""
+    if model.count_params() > LARGEST_FILE:  # a weight is a byte
+        return "It is too large to serve; name it with --teacher."
+    if other_backend():
+        return "Export it with --export-only, without KERAS_BACKEND, where TensorFlow is installed."
+    return None
+
+
 def _classify(content: bytes, crops: Crops) -> NDArray[np.float32]:
     return LiteRtClassifier("exported", content).classify(crops)
 

@@ -2,17 +2,18 @@
 
 import importlib.util
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jobs.make_epochs import ABOUT, EpochFolder, main, make_epochs, teach
 from jobs.recipe import EpochShape
-from jobs.train import other_backend
 from model.alphabets import CLASS_COUNT
 from model.classifier import load_classifier
 from model.datasets import DatasetError
 from model.epochs import epoch_path
+from model.export import why_not_exported
 from model.teachers import load_teacher, targets_of
 
 
@@ -29,6 +30,8 @@ class Plan:
 
     seed: int = 1
     shape: EpochShape = field(default_factory=EpochShape)
+    judge: Path | None = None
+    harvested: tuple[Path, ...] = ()
 
     def open(self):
         return Numbered()
@@ -47,7 +50,7 @@ def test_epochs_come_in_order_and_again_after_the_last(tmp_path):
     make_epochs(Plan(), 3, tmp_path, processes=2)
     folder = EpochFolder(tmp_path)
     assert [int(folder.get(epoch)[1][0]) for epoch in range(5)] == [0, 1, 2, 0, 1]
-    assert folder.about == {"count": 3, "seed": 1, "epoch": folder.about["epoch"]}
+    assert (folder.about["count"], folder.about["seed"]) == (3, 1)
 
 
 def test_what_is_there_is_not_made_again(tmp_path):
@@ -56,6 +59,10 @@ def test_what_is_there_is_not_made_again(tmp_path):
     make_epochs(Plan(), 2, tmp_path, processes=1)
     assert epoch_path(tmp_path, 0).stat().st_mtime_ns == made
     assert int(EpochFolder(tmp_path).get(1)[1][0]) == 1
+    with pytest.raises(DatasetError, match="made otherwise"):
+        make_epochs(Plan(seed=2), 2, tmp_path, processes=1)
+    with pytest.raises(DatasetError, match="made otherwise"):
+        make_epochs(Plan(harvested=(Path("pool.npz"),)), 2, tmp_path, processes=1)
 
 
 def test_a_folder_of_something_else_and_an_epoch_that_never_comes_are_named(tmp_path):
@@ -116,8 +123,18 @@ def _raw(classifier, crops):
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
-def test_another_backend_is_known_by_its_name(monkeypatch):
+class Weighs:
+    def __init__(self, parameters):
+        self._parameters = parameters
+
+    def count_params(self):
+        return self._parameters
+
+
+def test_what_cannot_be_exported_is_told_with_the_remedy(monkeypatch):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
-    assert not other_backend()
+    assert why_not_exported(Weighs(500_000)) is None
+    assert "--teacher" in why_not_exported(Weighs(4_000_000))
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert other_backend()
+    assert "--export-only" in why_not_exported(Weighs(500_000))
+    assert "--teacher" in why_not_exported(Weighs(4_000_000))
