@@ -1,8 +1,9 @@
 """Erases traced rules, and leaves the strokes that touch or cross them.
 
 Where the ink across a rule is no thicker than the rule itself, it is print and goes; where it sticks out on
-either side, a stroke touches or crosses the rule there, and all of it stays. All of it is done on the bits of
-the band that ``rule_band`` lays out, for all rules of a page at once.
+either side, a stroke touches or crosses the rule there, and all of it stays; so does what lies along the rule
+and goes on from there (``lying_strokes``). All of it is done on the bits of the band that ``rule_band`` lays
+out, for all rules of a page at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.lying_strokes import lying_strokes
 from segmentation.rule_band import (
     BLOCK,
     DROPOUT,
@@ -41,7 +43,7 @@ def erase_rules(
     """Erases traced rules from their targets, but for the strokes of their ink that touch or cross them.
 
     A stroke that touches from one side keeps its end up to the middle of the rule, a crossing one is kept
-    whole and joined where it dropped out.
+    whole and joined where it dropped out, and so is one that lies along the rule. Ink beside the rule stays.
 
     Args:
         traced: the rules.
@@ -52,10 +54,15 @@ def erase_rules(
     halves = (widths - 1) / 2
     band = _without_other_rules(traced, halves)
     closed = _closed(band)
-    above, below, crossing = _strokes(traced, band, closed, halves)
+    up, down = extents(band)
+    above, below, crossing = _strokes(traced, up, down, closed, halves)
     above |= _bridges(traced, above, -1, halves)
     below |= _bridges(traced, below, 1, halves)
-    erased = np.where(crossing, _NONE, _by_column(traced, _around_middle(np.ceil(halves + SLACK))))
+    usual = np.append(np.floor(2 * halves), 255).astype(np.uint8)[traced.rule_of]
+    lying = lying_strokes(up + down, usual, above | below | crossing, traced.begins, traced.ends)
+    whole = crossing | lying
+    erased = np.where(whole, _NONE, _by_column(traced, _around_middle(np.ceil(halves + SLACK))))
+    erased &= ~_beyond_gaps(traced, band, halves)
     erased &= np.where(above, _BELOW, _ALL)
     erased &= np.where(below, _ABOVE, _ALL)
     near = _by_column(traced, _around_middle(np.ceil(halves + DROPOUT)))
@@ -127,10 +134,32 @@ def _closed(band: Bits) -> Bits:
     return grown
 
 
-def _strokes(traced: TracedRules, band: Bits, closed: Bits, halves: Floats) -> tuple[Mask, Mask, Mask]:
-    """Columns, bool (N,) each, at which a stroke touches from above, from below, or crosses."""
+def _beyond_gaps(traced: TracedRules, band: Bits, halves: Floats) -> Bits:
+    """Ink so near to a rule that it would be erased, but parted from it, and of a stroke that goes on.
+
+    Of a digit that stands just above the line not even the lowest pixels belong to the line.
+    """
+    one, reaches = np.uint64(1), np.ceil(halves + SLACK)
+    aside = reaches.astype(np.uint64)
+    print_itself = _by_column(traced, _around_middle(np.floor(halves + 1)))
+    up = band & _by_column(traced, one << (np.uint64(MARGIN - 1) - aside))
+    down = band & _by_column(traced, one << (np.uint64(MARGIN + 1) + aside))
+    for _ in range(int(reaches.max())):
+        up |= (up << one) & band
+        down |= (down >> one) & band
+    up[(up & print_itself) != 0] = _NONE
+    down[(down & print_itself) != 0] = _NONE
+    return up | down
+
+
+def _strokes(
+    traced: TracedRules, up: NDArray[np.uint8], down: NDArray[np.uint8], closed: Bits, halves: Floats
+) -> tuple[Mask, Mask, Mask]:
+    """Columns, bool (N,) each, at which a stroke touches from above, from below, or crosses.
+
+    ``up`` and ``down`` are uint8 (N,), how far the ink reaches from the middle of the rule.
+    """
     most = np.append(np.floor(halves + SLACK), 255).astype(np.uint8)[traced.rule_of]
-    up, down = extents(band)
     closed_up, closed_down = extents(closed)
     touched = np.stack([up > most, down > most, (closed_up > most) & (closed_down > most)])
     # Fewer columns than a spur has are the ragged edge of a rule.
