@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Harvests, trains, exports and writes the card."""
     from model.export import why_not_exported, write_model
     from model.pair_network import build_pair_network, export_pairs, predict_pairs
-    from model.training import AVERAGED, TrainingOptions, epochs_done, load_network, train
+    from model.training import AVERAGED, TrainingOptions, epochs_done, load_network, train, use_bfloat16
 
     parser = argparse.ArgumentParser("python -m jobs.train_pairs", description=__doc__, allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True, help="folder with characters/*.npz")
@@ -130,6 +130,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=128, help="crops a step (default 128)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes that compose (default 2)")
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="multiply in bfloat16: faster on processors with AMX"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--export-only", action="store_true", help="export the run in --out as it is")
     args = parser.parse_args(argv)
@@ -137,6 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     make = functools.partial(harvested, data=args.data, seed=args.seed, workers=args.workers)
     held_out = make(args.out / "held_out.npz", part="held out", rows=HELD_OUT_ROWS)
     options = TrainingOptions(epochs=args.epochs, batch=args.batch, seed=args.seed, smoothing=0.02)
+    if args.bfloat16:
+        use_bfloat16()
     if not args.export_only:
         tight = make(args.out / "pool.npz", part="training", rows=args.rows)
         apart = make(args.out / "apart.npz", part="training", rows=round(APART_SHARE * args.rows), apart=True)
@@ -177,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "training": asdict(options),
         "epochs_trained": epochs_done(args.out),
         "command": f"python -m jobs.train_pairs --data DATA --out DIR --rows {args.rows} "
-        f"--epochs {args.epochs} --batch {args.batch} --seed {args.seed}",
+        f"--epochs {args.epochs} --batch {args.batch} --seed {args.seed}" + " --bfloat16" * args.bfloat16,
     }
     write_model(content, card, args.out / "pairs.tflite")
     print(f"{args.out / 'pairs.tflite'}: {len(content):,} bytes, {figures}")

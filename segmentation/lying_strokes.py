@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.rule_band import DROPOUT, Floats, Integers, Mask
+from segmentation.rule_band import DROPOUT, Integers, Mask
 
 THICKER = 1  # pixels than the rule is as a whole, in each column but for holes
 THICKER_THAN_BESIDE = 1.0  # pixels than the rule is beside the stroke, on average
@@ -37,40 +37,31 @@ def lying_strokes(
     """
     lying = np.zeros_like(touched)
     thick = _closed((thickness >= usual + THICKER) & ~touched)
-    together = _closed(thick | touched)
-    changes = np.flatnonzero(np.diff(together, prepend=False, append=False))
+    together = _closed(thick | touched).view(np.uint8)
+    changes = np.flatnonzero(np.diff(together, prepend=0, append=0))
     firsts, lasts = changes[::2], changes[1::2]
-    contacts, free = _summed(touched), _summed(thick & ~touched)
+    contacts, free = np.flatnonzero(touched), np.flatnonzero(thick & ~touched)
     rules = np.searchsorted(begins, firsts, side="right") - 1
     lows, highs = begins[rules] + CORNER, ends[rules] - CORNER
-    # Contacts between the corners; where there are none, the clipped end comes first.
-    inner = contacts[np.minimum(lasts, highs)] - contacts[np.maximum(firsts, lows)]
-    lengths = free[lasts] - free[firsts]
+    # Contacts between the corners: where a run lies within one, its end comes before its begin.
+    inner = _between(contacts, np.maximum(firsts, lows), np.minimum(lasts, highs))
+    lengths = _between(free, firsts, lasts)
     likely = (inner > 0) & (lengths >= SHORTEST) & (lengths <= LONGEST)
-    if not likely.any():
-        return lying
-    firsts, lasts, lows, highs = firsts[likely], lasts[likely], lows[likely], highs[likely]
-    alone = ~touched
-    excess = np.where(alone, thickness.astype(np.int16) - usual, 0)
-    sums, counts = _summed(excess), _summed(alone)
+    for first, last, low, high in np.stack([firsts, lasts, lows, highs], axis=1)[likely].tolist():  # few
+        sides = (max(low, first - BESIDE), max(low, first)), (min(high, last), min(high, last + BESIDE))
+        of_stroke, *beside = (
+            thickness[start:stop][~touched[start:stop]] for start, stop in ((first, last), *sides)
+        )
+        levels = [columns.mean() for columns in beside if len(columns) >= LEAST_BESIDE]
+        if levels and of_stroke.mean() - max(levels) >= THICKER_THAN_BESIDE:
+            lying[first:last] = True
+    return lying & ~touched
 
-    def mean(starts: Integers, stops: Integers) -> tuple[Floats, Integers]:
-        stops = np.maximum(starts, stops)
-        columns = counts[stops] - counts[starts]
-        return (sums[stops] - sums[starts]) / np.maximum(columns, 1), columns
 
-    of_stroke, _ = mean(firsts, lasts)
-    beside = np.full(len(firsts), -np.inf)
-    for starts, stops in (
-        (np.maximum(lows, firsts - BESIDE), np.maximum(lows, firsts)),
-        (np.minimum(highs, lasts), np.minimum(highs, lasts + BESIDE)),
-    ):
-        level, columns = mean(starts, stops)
-        beside = np.maximum(beside, np.where(columns >= LEAST_BESIDE, level, -np.inf))
-    surely = np.isfinite(beside) & (of_stroke - beside >= THICKER_THAN_BESIDE)
-    for first, last in zip(firsts[surely].tolist(), lasts[surely].tolist(), strict=True):
-        lying[first:last] = True
-    return lying & alone
+def _between(places: Integers, starts: Integers, stops: Integers) -> Integers:
+    """How many of some ordered places, int (M,), are in each range; below 0 if it stops before it starts."""
+    found: Integers = np.searchsorted(places, stops) - np.searchsorted(places, starts)
+    return found
 
 
 def _closed(columns: Mask) -> Mask:
@@ -78,10 +69,3 @@ def _closed(columns: Mask) -> Mask:
     kernel = np.ones((1, HOLE + 1), np.uint8)
     closed = cv2.morphologyEx(columns.view(np.uint8)[None], cv2.MORPH_CLOSE, kernel)[0]
     return np.asarray(closed).view(np.bool_)
-
-
-def _summed(values: NDArray[np.generic]) -> Integers:
-    """Sums of all values before each place, and of all, int (N + 1,)."""
-    sums: Integers = np.zeros(len(values) + 1, np.intp)
-    np.cumsum(values, out=sums[1:])
-    return sums

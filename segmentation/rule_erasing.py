@@ -141,15 +141,17 @@ def _beyond_gaps(traced: TracedRules, band: Bits, halves: Floats) -> Bits:
     """
     one, reaches = np.uint64(1), np.ceil(halves + SLACK)
     aside = reaches.astype(np.uint64)
-    print_itself = _by_column(traced, _around_middle(np.floor(halves + 1)))
-    up = band & _by_column(traced, one << (np.uint64(MARGIN - 1) - aside))
-    down = band & _by_column(traced, one << (np.uint64(MARGIN + 1) + aside))
+    just_above, just_below = one << (np.uint64(MARGIN - 1) - aside), one << (np.uint64(MARGIN + 1) + aside)
+    columns = np.flatnonzero(band & _by_column(traced, just_above | just_below))  # hardly any
+    rules, ink = traced.rule_of[columns], band[columns]
+    up, down = ink & just_above[rules], ink & just_below[rules]
     for _ in range(int(reaches.max())):
-        up |= (up << one) & band
-        down |= (down >> one) & band
-    up[(up & print_itself) != 0] = _NONE
-    down[(down & print_itself) != 0] = _NONE
-    return up | down
+        up |= (up << one) & ink
+        down |= (down >> one) & ink
+    print_itself = _around_middle(np.floor(halves + 1))[rules]
+    parted = np.zeros_like(band)
+    parted[columns] = np.where(up & print_itself, _NONE, up) | np.where(down & print_itself, _NONE, down)
+    return parted
 
 
 def _strokes(
