@@ -248,7 +248,8 @@ def add_composed_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--spoilt",
         action="store_true",
-        help="keep characters of which the data set lost a stroke or tore the picture",
+        help="keep characters of which the data set lost a stroke or tore the picture "
+        "(goes with --dataset recipe too)",
     )
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from jobs import composed, evaluate_dataset
+from jobs import composed, evaluate_dataset, evaluate_recipe
 from jobs.exit_codes import CommandError, ExitCode
 
 EPILOG = f"""examples of forms:
@@ -73,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         )
     for other, names in _OF_OTHERS[chosen[0]].items():
         for name in names:
+            if name == "spoilt" and args.dataset == evaluate_recipe.NAME:
+                continue
             if getattr(args, name) not in (None, False):
                 raise CommandError(ExitCode.USAGE, f"--{name}: goes with {other}. Leave it out.")
     if args.composed:

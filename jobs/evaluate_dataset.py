@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs import compare_models
+from jobs import compare_models, evaluate_recipe
 from jobs.corrections import is_corrections, open_corrections
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.models import open_model
@@ -28,8 +28,11 @@ from segmentation.normalization import normalize_glyph
 EPILOG = f"""data sets:
 {describe_datasets()}
 
+  recipe: what the training of the shipped model holds out, all its sets in one table (--data)
+
 examples:
   formscribe evaluate --dataset mnist --charset digits
+  formscribe evaluate --dataset recipe --data DATA --confusion confusions.png
   formscribe evaluate --dataset folder:my_letters --charset upper --json figures.json --confusion matrix.png
 
 examples of an old and a new model:
@@ -94,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError(
                 ExitCode.USAGE, f"--{name}: goes with --against. Name the model to compare with."
             )
+    if args.dataset == evaluate_recipe.NAME:
+        return evaluate_recipe.run(args)
     if args.against is not None:
         if args.confusion:
             raise CommandError(ExitCode.USAGE, "--confusion: is drawn of one model. Leave out --against.")

@@ -125,21 +125,26 @@ def held_out_letters(folder: Path) -> NDArray[np.bool_]:
     return held & np.array([image.tobytes() not in trained for image in images])
 
 
-def held_out_sets(data: Path) -> dict[str, LabelledCrops]:
+def held_out_sets(data: Path, spoilt: bool = False) -> dict[str, LabelledCrops]:
     """The sets that scores are stated on, by name; see the model card.
+
+    Args:
+        data: folder with ``characters/*.npz``.
+        spoilt: keep characters of UNIPEN that have lost a stroke; see ``jobs.spoilt_characters``.
 
     Raises:
         DatasetError: a file is missing.
     """
     folder = data / "characters"
     unipen = load_npz(folder / "unipen_62.npz")
+    held_out = np.isin(unipen.writers, held_out_unipen_writers(unipen.writers))
+    if not spoilt:
+        held_out &= ~stroke_lost(load_strokes(folder / "unipen_62_strokes.npz"))
     cleaned = load_npz(folder / "sd19_cleaned.npz")
     return {
         "mnist_test10k": load_npz(folder / "mnist_test10k.npz"),
         "sd19_digits_val": load_npz(folder / "sd19_digits_val.npz", normalize_glyph),
-        "unipen_held_out_writers": unipen.select(
-            np.isin(unipen.writers, held_out_unipen_writers(unipen.writers))
-        ),
+        "unipen_held_out_writers": unipen.select(held_out),
         "sd19_cleaned_held_out": cleaned.select(held_out_letters(folder)),
         "choice_v03": load_npz(folder / "choice_v03.npz"),
     }
