@@ -2,7 +2,9 @@
 much ink was left out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -35,17 +37,43 @@ def evidence_of(lattice: Lattice, reading: Reading, charset: str) -> Evidence:
     Raises:
         KeyError: the charset is unknown.
     """
-    inked = float(lattice.piece_ink.sum())
-    if not reading.characters:
-        return Evidence(0.0, 1.0 if inked > 0 else 0.0)
-    chosen = [character.candidate for character in reading.characters]
-    log_probs = lattice.log_probs[chosen][:, charset_mask(charset)]
-    margin = _MOST
+    return evidence_of_rows([lattice], [reading], charset)[0]
+
+
+def evidence_of_rows(
+    lattices: Sequence[Lattice], readings: Sequence[Reading], charset: str
+) -> list[Evidence]:
+    """The evidence for each of the readings of some rows, whose fields have one charset.
+
+    Raises:
+        KeyError: the charset is unknown.
+    """
+    chosen = [[character.candidate for character in reading.characters] for reading in readings]
+    read = [number for number, own in enumerate(chosen) if own]
+    inked = [float(lattice.piece_ink.sum()) for lattice in lattices]
+    evidence = [Evidence(0.0, 1.0 if ink > 0 else 0.0) for ink in inked]
+    if not read:
+        return evidence
+    log_probs = np.concatenate([lattices[row].log_probs[chosen[row]] for row in read])
+    log_probs = log_probs[:, charset_mask(charset)]
+    margins = np.full(len(log_probs), _MOST)
     if log_probs.shape[1] > 1:
         second, first = np.partition(log_probs, -2, axis=1)[:, -2:].T
-        margin = float(np.minimum(first - second, _MOST).min())
-    taken = sum(
-        float(lattice.piece_ink[start:stop].sum())
-        for start, stop in zip(lattice.starts[chosen].tolist(), lattice.stops[chosen].tolist(), strict=True)
-    )
-    return Evidence(margin, min(max(1.0 - taken / inked, 0.0), 1.0) if inked > 0 else 0.0)
+        margins = np.minimum(first - second, _MOST)
+    starts = np.concatenate([lattices[row].starts[chosen[row]] for row in read])
+    widths = np.concatenate([lattices[row].stops[chosen[row]] for row in read]) - starts
+    lengths = [len(chosen[row]) for row in read]
+    pieces = [0, *accumulate(len(lattices[row].piece_ink) for row in read)]
+    starts = starts + np.repeat(pieces[:-1], lengths)
+    ink = np.concatenate([lattices[row].piece_ink for row in read])
+    taken = ink[starts]
+    for place in range(1, int(widths.max())):
+        wide = np.flatnonzero(widths > place)
+        taken[wide] += ink[starts[wide] + place]
+    firsts = np.cumsum([0, *lengths[:-1]])
+    least = np.minimum.reduceat(margins, firsts).tolist()
+    used = np.add.reduceat(taken.astype(np.float64), firsts).tolist()
+    for row, margin, own in zip(read, least, used, strict=True):
+        left_out = min(max(1.0 - own / inked[row], 0.0), 1.0) if inked[row] > 0 else 0.0
+        evidence[row] = Evidence(margin, left_out)
+    return evidence

@@ -104,8 +104,9 @@ class PathFinder:
         self._pieces = len(scores.skips)
         self._skips = scores.skips.tolist()
         self._cuts = scores.cuts.tolist()
-        self._close = scores.close or CloseLabels.of(scores.labels, inf)
-        likeliest = [labels[0][0] for labels in self._close.labels]
+        close = scores.close or CloseLabels.of(scores.labels)
+        self._close = close.pairs()
+        likeliest = [labels[0][0] for labels in self._close]
         self._best = [value + cut for value, cut in zip(likeliest, self._cuts, strict=True)]
         self._arcs: list[list[tuple[int, int, int]]] = [[] for _ in self._skips]
         skip = counter.shift(1, character=False)
@@ -151,8 +152,6 @@ class PathFinder:
         if not self.feasible:
             return
         best = self._continuations[0][0]
-        if margin > self._close.margin:
-            self._close = CloseLabels.of(self._scores.labels, margin)
         tracks: dict[tuple[int, int], list[_Track]] = {}
         nearest = [-margin] * limit  # the smallest losses queued so far, negative; a heap, the largest first
         queue: list[tuple[float, int, tuple, _Track]] = []
@@ -197,7 +196,7 @@ class PathFinder:
                     tracks.append((loss, stop, after, SKIP, SKIP))
                 continue
             cut = self._cuts[candidate]
-            for value, label in self._close.labels[candidate]:
+            for value, label in self._close[candidate]:
                 loss = best - (value + cut + rest)
                 if loss >= margin and loss > 0.0:
                     break

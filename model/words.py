@@ -9,7 +9,7 @@ The state of the search is a border between pieces and a node of the tree of all
 nodes are one array, so that a candidate extends every beginning in a few operations.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, inf, prod
 from statistics import median
@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.automata import Lexicon
-from model.characters import LabelProbabilities
-from model.decoding import RowReader
+from model.characters import PathLabels
+from model.decoding import Draft, finish
 from model.lattice import DEFAULT_OPTIONS, Constraint, DecodingOptions, Lattice, Reading
 from model.lattice_chain import LatticeChain
 from model.path_scores import PathScores, score_lattice
@@ -38,6 +38,8 @@ _LEAST_MARK = 0.45
 _HOPELESS = -200.0
 # A weight, relative to the best way, that adds nothing to the sum of all: strings of a row have far more.
 _NO_WEIGHT = 1e-30
+
+_SHOWN = 4  # alternatives of a character at most
 
 _ROOT = 0
 _STRANGE = 1
@@ -94,6 +96,11 @@ def decode_words(
         word has of everything its ink may read, where strings outside of the dictionary have their prices as
         prior. That the words are parted as they are is taken for granted.
     """
+    return finish([draft_words(lattice, constraint, words, options)], _SHOWN + 1)[0]
+
+
+def draft_words(lattice: Lattice, constraint: Constraint, words: Lexicon, options: DecodingOptions) -> Draft:
+    """What ``decode_words`` finds before it reads the characters."""
     scores, pieces = score_lattice(lattice, constraint, options), len(lattice.piece_ink)
     chain = LatticeChain(scores, LengthCounter.of(0, pieces, pieces), options.temperature)
     search = _WordSearch(scores, word_tree(words, scores.characters), gap_scores(lattice, options))
@@ -109,10 +116,10 @@ def decode_words(
     path = Path(
         0.0, *(tuple(k for word in found for k in getattr(word, name)) for name in ("candidates", "labels"))
     )
-    labels = LabelProbabilities(scores, chain, chain.candidate_probabilities(1.0)[0], sure)
-    row = RowReader(lattice, replace(constraint, spaces=False), scores, options, n_best=5)
-    reading = row.reading([(path, min(prod(confidences), 1.0))], labels, 1.0)
-    return replace(reading, text=" ".join(text))
+    labels = PathLabels(
+        lattice, scores.characters, path, chain.candidate_probabilities(1.0)[0], chain.shares, sure
+    )
+    return Draft([(" ".join(text), min(prod(confidences), 1.0))], labels)
 
 
 def gap_scores(lattice: Lattice, options: DecodingOptions) -> list[tuple[float, float]]:
