@@ -163,12 +163,17 @@ def _taken_apart(
         options: weights.
     """
     own = np.concatenate([np.arange(rows.ends[row], rows.ends[row + 1]) for row, _, _ in parts])
-    close = CloseLabels.of(labels)
+    searched = [constraint.words is None for _, _, constraint in parts]  # words need no best labels
+    close = CloseLabels.of(labels[np.repeat(searched, [len(lattice.starts) for _, lattice, _ in parts])])
     readable = Readable.of(labels, cuts[own], unreadable[own], options.temperature)
-    scored, at = [], 0
+    scored, at, looked_for = [], 0, 0
     for row, lattice, constraint in parts:
         candidates, here = rows.candidates(row), slice(at, at + len(lattice.starts))
         at = here.stop
+        own_close = None
+        if constraint.words is None:
+            own_close = close.part(slice(looked_for, looked_for + len(lattice.starts)))
+            looked_for += len(lattice.starts)
         scores = PathScores(
             starts=lattice.starts.tolist(),
             stops=lattice.stops.tolist(),
@@ -177,7 +182,7 @@ def _taken_apart(
             labels=labels[here],
             unreadable=unreadable[candidates],
             skips=skips[rows.pieces(row)],
-            close=close.part(here),
+            close=own_close,
             readable=readable.part(here),
         )
         scored.append(

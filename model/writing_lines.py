@@ -37,6 +37,8 @@ _LEAST_WEIGHT = 0.05
 _LEAST_HEARD = 0.01
 _HEIGHT_STEPS = np.geomspace(0.63, 2.0, 9)  # of the cap height, in heights of the row's usual candidate
 _BASE_STEPS = np.linspace(-0.45, 0.45, 7)  # of the base line, in such heights
+_GRID = np.array([(base, height) for base in _BASE_STEPS for height in _HEIGHT_STEPS])
+_BLOCK = 64  # candidates for which the grid is computed in one go: what the nearest memory of a processor holds
 
 
 def weigh_labels(
@@ -77,8 +79,8 @@ def weigh_labels(
         of_kind, trust, top, bottom, [heard[row] for row in rows], kinds, spread
     )
     base, height = np.repeat(base, np.diff(ends)), np.repeat(height, np.diff(ends))
-    upper = _keeps((top - base) / height + 1.0, kinds.upper, spread)
-    lower = _keeps((bottom - base) / height + 1.0, kinds.lower, spread)
+    upper = _keeps((top - base) / height + 1.0, kinds.upper[:, None], spread)
+    lower = _keeps((bottom - base) / height + 1.0, kinds.lower[:, None], spread)
     weights = upper[kinds.tops] * lower[kinds.bottoms] + _LEAST_WEIGHT
     for row in set(range(len(heard))) - set(rows):
         weights[:, ends[row] : ends[row + 1]] = 1.0
@@ -151,22 +153,42 @@ def _find_lines(
     every, lengths = np.concatenate(heard), [len(own) for own in heard]
     # Places are counted from the level and in usual heights: on that grid lines are the same in every row.
     scale, middle = np.repeat(usual, lengths), np.repeat(level, lengths)
-    bases, heights = np.repeat(_BASE_STEPS, len(_HEIGHT_STEPS)), np.tile(_HEIGHT_STEPS, len(_BASE_STEPS))
-    down = [
-        ((line[every] - middle) / scale - bases[:, None]) / heights[:, None] + 1.0 for line in (top, bottom)
-    ]
-    likely = of_kind[every].T
-    uppers = [_keeps(down[0], upper, spread) for upper in kinds.upper]
+    rise, fall = (top[every] - middle) / scale, (bottom[every] - middle) / scale
+    logs = np.empty((len(_GRID), len(every)))
+    for first in range(0, len(every), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        logs[:, block] = _log_likelihoods(rise[block], fall[block], of_kind[every[block]], kinds, spread)
+    logs *= trust[every]
+    best = np.add.reduceat(logs, np.cumsum([0, *lengths[:-1]]), axis=1).argmax(axis=0)
+    return level + usual * _GRID[best, 0], usual * _GRID[best, 1]
+
+
+def _log_likelihoods(
+    rise: NDArray[np.float64],
+    fall: NDArray[np.float64],
+    of_kind: NDArray[np.float64],
+    kinds: _Kinds,
+    spread: float,
+) -> NDArray[np.float64]:
+    """How well M candidates keep to their lines, for each pair of ``_GRID``: logarithms, float64 (G, M).
+
+    Args:
+        rise, fall: float64 (M,) tops and bottoms, in the units of the grid.
+        of_kind, kinds, spread: as in ``_find_lines``.
+    """
+    bases, heights = _GRID.T[:, :, None]
+    upper, lower = (rise - bases) / heights + 1.0, (fall - bases) / heights + 1.0
+    uppers = [_keeps(upper, line, spread) for line in kinds.upper]
+    found = np.repeat(_LEAST_WEIGHT * of_kind.sum(axis=1)[None], len(_GRID), axis=0)
     # Summed over the kinds that reach down equally far first, so that there is one product for each kind.
-    found = np.zeros_like(down[0])
-    for bottom_line, lower in enumerate(kinds.lower):
-        reaching = [(top_line, k) for k, top_line in enumerate(kinds.tops) if kinds.bottoms[k] == bottom_line]
-        of_top = sum(uppers[top_line] * likely[k] for top_line, k in reaching)
-        found += of_top * _keeps(down[1], lower, spread)
-    found += _LEAST_WEIGHT * likely.sum(axis=0)
-    firsts = np.cumsum([0, *lengths[:-1]])
-    best = np.add.reduceat(np.log(found) * trust[every], firsts, axis=1).argmax(axis=0)
-    return level + usual * bases[best], usual * heights[best]
+    for bottom_line, reach in enumerate(kinds.lower):
+        alike = np.flatnonzero(kinds.bottoms == bottom_line)
+        of_top = uppers[kinds.tops[alike[0]]] * of_kind[:, alike[0]]
+        for kind in alike[1:]:
+            of_top += uppers[kinds.tops[kind]] * of_kind[:, kind]
+        of_top *= _keeps(lower, reach, spread)
+        found += of_top
+    return np.log(found, out=found)
 
 
 def _usual(
@@ -190,10 +212,10 @@ def _keeps(
 
     Args:
         places: float64 of any shape.
-        lines: where they should be; (U,) for a result of shape (U, ...).
+        lines: where they should be; what ``places`` can be subtracted from.
         spread: standard deviation about the lines.
     """
-    off = np.subtract.outer(lines, places)
+    off: NDArray[np.float64] = lines - places
     off *= off
     off *= -0.5 / spread**2
     return np.exp(off, out=off)
