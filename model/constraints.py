@@ -17,7 +17,7 @@ from math import exp, inf
 
 import numpy as np
 
-from model.automata import AllOf, Automaton, LengthRange
+from model.automata import AllOf, Automaton, LengthRange, Lexicon
 from model.automaton_search import SteeredLattice, readable_log_mass
 from model.decoding import Draft, RowReader, draft, finish
 from model.lattice import DEFAULT_OPTIONS, Constraint, DecodingOptions, Lattice, Reading
@@ -54,14 +54,20 @@ def read_rows(lattices: Sequence[Lattice], constraints: Sequence[Constraint]) ->
         KeyError: a charset is unknown.
     """
     rows = score_rows(lattices, constraints, DEFAULT_OPTIONS)
-    plain = plain_drafts(rows, _READINGS)
-    return finish([plain.get(number) or _draft(row) for number, row in enumerate(rows)], _READINGS)
+    drafts: dict[int, Draft | Reading] = {**plain_drafts(rows, _READINGS)}
+    texts: dict[tuple[Lexicon, str], list[int]] = {}
+    for number, constraint in enumerate(constraints):
+        if constraint.words is not None:
+            texts.setdefault((constraint.words, constraint.charset), []).append(number)
+        elif number not in drafts:
+            drafts[number] = _draft(rows[number])
+    for (words, _), numbers in texts.items():
+        drafts.update(zip(numbers, draft_words([rows[number] for number in numbers], words), strict=True))
+    return finish([drafts[number] for number in range(len(rows))], _READINGS)
 
 
 def _draft(row: ScoredLattice) -> Draft | Reading:
     constraint, options = row.constraint, row.options
-    if constraint.words is not None:
-        return draft_words(row, constraint, constraint.words, options)
     if constraint.automaton is not None:
         return _draft_constrained(row, constraint, constraint.automaton, _READINGS, options)
     return draft(row, constraint, _READINGS, options)

@@ -82,6 +82,23 @@ class ScoredLattice(Lattice):
     constraint: Constraint
     options: DecodingOptions
 
+    @classmethod
+    def of(
+        cls, lattice: Lattice, scores: PathScores, constraint: Constraint, options: DecodingOptions
+    ) -> "ScoredLattice":
+        """A lattice with scores."""
+        return cls(
+            lattice.starts,
+            lattice.stops,
+            lattice.log_probs,
+            lattice.bounds,
+            lattice.piece_bounds,
+            lattice.piece_ink,
+            scores,
+            constraint,
+            options,
+        )
+
 
 def score_lattice(lattice: Lattice, constraint: Constraint, options: DecodingOptions) -> PathScores:
     """Scores all arcs of a lattice under a charset; at once if ``score_rows`` did.
@@ -185,19 +202,7 @@ def _taken_apart(
             close=own_close,
             readable=readable.part(here),
         )
-        scored.append(
-            ScoredLattice(
-                lattice.starts,
-                lattice.stops,
-                lattice.log_probs,
-                lattice.bounds,
-                lattice.piece_bounds,
-                lattice.piece_ink,
-                scores,
-                constraint,
-                options,
-            )
-        )
+        scored.append(ScoredLattice.of(lattice, scores, constraint, options))
     return scored
 
 

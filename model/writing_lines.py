@@ -38,7 +38,9 @@ _LEAST_HEARD = 0.01
 _HEIGHT_STEPS = np.geomspace(0.63, 2.0, 9)  # of the cap height, in heights of the row's usual candidate
 _BASE_STEPS = np.linspace(-0.45, 0.45, 7)  # of the base line, in such heights
 _GRID = np.array([(base, height) for base in _BASE_STEPS for height in _HEIGHT_STEPS])
-_BLOCK = 64  # candidates for which the grid is computed in one go: what the nearest memory of a processor holds
+_BLOCK = (
+    64  # candidates for which the grid is computed in one go: what the nearest memory of a processor holds
+)
 
 
 def weigh_labels(

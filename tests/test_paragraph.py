@@ -17,7 +17,8 @@ from model.constraints import read_rows
 from model.decoding import DEFAULT_OPTIONS, Constraint, Lattice, Reading, decode
 from model.networks import load_networks
 from model.path_scores import score_lattice
-from model.words import STRANGE_CHARACTER, STRANGE_WORD, decode_words, gap_scores, word_tree
+from model.word_tree import STRANGE_CHARACTER, STRANGE_WORD, word_tree
+from model.words import decode_words, gap_scores
 from pipeline.classifying import classify_pages
 from pipeline.reading import lattice_of
 from pipeline.records import PageKey, PageToClassify
