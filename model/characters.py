@@ -48,49 +48,48 @@ def read_characters(rows: Sequence[PathLabels], shown: int) -> list[tuple[Charac
     Returns:
         The characters of each path, from left to right.
     """
-    read: list[tuple[CharacterReading, ...]] = [()] * len(rows)
-    alike: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        if row.path.candidates:
-            alike.setdefault(row.characters, []).append(number)
-    for names, numbers in alike.items():
-        found = _read_alike([rows[number] for number in numbers], names, shown)
-        at = 0
-        for number in numbers:
-            stop = at + len(rows[number].path.candidates)
-            read[number] = tuple(found[at:stop])
-            at = stop
-    return read
-
-
-def _read_alike(rows: Sequence[PathLabels], names: str, shown: int) -> list[CharacterReading]:
-    """The characters of paths of one charset, row by row."""
+    lengths = [len(row.path.labels) for row in rows]
+    if not sum(lengths):
+        return [()] * len(rows)
     offsets = [0, *accumulate(len(row.candidates) for row in rows)]
     own = [candidate for row in rows for candidate in row.path.candidates]
-    lengths = [len(row.path.candidates) for row in rows]
     chosen = np.array(own) + np.repeat(offsets[:-1], lengths)
     labels = np.array([label for row in rows for label in row.path.labels])
     places, holders, same = SharedInk.of([row.lattice for row in rows]).with_each(chosen)
-    probabilities = np.concatenate([row.candidates[:, None] * row.shares for row in rows])
-    for first, row in zip(offsets, rows, strict=False):
-        for candidate, (label, probability) in row.sure.items():
-            probabilities[first + candidate] *= 1.0 - probability
-            probabilities[first + candidate, label] += probability
+    probabilities = _probabilities(rows, offsets)
     every = np.arange(len(chosen))
     gained = probabilities[holders, labels[places]] * same
     confidences = np.minimum(np.bincount(places, gained, len(chosen)), 1.0)
     around = np.add.reduceat(probabilities[holders], np.searchsorted(places, every))
     around = np.minimum(around, (1.0 - confidences)[:, None])
     around[every, labels] = -1.0
-    of, others, values = few_largest(around, LEAST_SHARE, shown)
-    named = list(zip([names[k] for k in others.tolist()], values.tolist(), strict=True))
-    ends = np.searchsorted(of, np.arange(len(chosen) + 1)).tolist()
-    return [
-        CharacterReading(names[label], confidence, candidate, tuple(named[first:last]))
-        for label, confidence, candidate, first, last in zip(
-            labels.tolist(), confidences.tolist(), own, ends, ends[1:], strict=False
-        )
-    ]
+    values, others = few_largest(around, shown)
+    likely = (values > LEAST_SHARE).sum(axis=1).tolist()
+    alternatives = list(zip(others.tolist(), values.tolist(), likely, strict=True))
+    confident, place = confidences.tolist(), 0
+    read = []
+    for row in rows:
+        names, characters = row.characters, []
+        for candidate, label in zip(row.path.candidates, row.path.labels, strict=True):
+            other, value, count = alternatives[place]
+            else_read = tuple([(names[other[k]], value[k]) for k in range(count)])
+            characters.append(CharacterReading(names[label], confident[place], candidate, else_read))
+            place += 1
+        read.append(tuple(characters))
+    return read
+
+
+def _probabilities(rows: Sequence[PathLabels], offsets: Sequence[int]) -> NDArray[np.float64]:
+    """Of each label of the candidates of all rows, float64 (N, C); 0 where a row's charset has fewer."""
+    most = max(len(row.characters) for row in rows)
+    probabilities = np.zeros((offsets[-1], most))
+    for row, first, last in zip(rows, offsets, offsets[1:], strict=False):
+        part = probabilities[first:last, : len(row.characters)]
+        np.multiply(row.candidates[:, None], row.shares, out=part)
+        for candidate, (label, probability) in row.sure.items():
+            part[candidate] *= 1.0 - probability
+            part[candidate, label] += probability
+    return probabilities
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,11 +27,7 @@ class CloseLabels:
     @classmethod
     def of(cls, labels: NDArray[np.float64]) -> "CloseLabels":
         """Those of ``PathScores.labels``, float64 (N, C); of equal ones the leftmost first."""
-        count = min(labels.shape[1], LABELS_TRIED)
-        place = labels.shape[1] - count
-        least = np.partition(labels, place, axis=1)[:, place : place + 1]
-        _, columns, values = _few(labels, labels >= least, count)
-        return cls(values.reshape(-1, count), columns.reshape(-1, count))
+        return cls(*few_largest(labels, LABELS_TRIED))
 
     @classmethod
     def joined(cls, parts: "Sequence[CloseLabels]") -> "CloseLabels":
@@ -43,11 +39,6 @@ class CloseLabels:
     def part(self, rows: slice) -> "CloseLabels":
         """Those of neighbouring candidates."""
         return CloseLabels(self.values[rows], self.labels[rows])
-
-    def pairs(self) -> list[list[tuple[float, int]]]:
-        """For each candidate its log-probabilities and labels, best first."""
-        rows = zip(self.values.tolist(), self.labels.tolist(), strict=True)
-        return [list(zip(values, labels, strict=True)) for values, labels in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,28 +75,21 @@ class Readable:
         return Readable(self.temperature, self.shares[rows], self.masses[rows])
 
 
-def few_largest(
-    values: NDArray[np.float64], least: float, count: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+def few_largest(values: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """The largest values of each row, largest first; of equal ones the leftmost first.
 
     Args:
         values: float64 (R, C).
-        least: only larger ones are looked at; best where few are.
-        count: how many of a row at most.
+        count: how many of a row; all of them if there are fewer.
 
     Returns:
-        int (K,) the row of each value found, rising; int (K,) its column; float64 (K,) the value.
+        float64 (R, K) the values; int (R, K) their columns.
     """
-    return _few(values, values > least, count)
-
-
-def _few(
-    values: NDArray[np.float64], among: NDArray[np.bool_], count: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """The largest values of each row among some of them, as ``few_largest`` gives them."""
-    rows, columns = np.nonzero(among)
-    found = values[rows, columns]
-    order = np.lexsort((-found, rows))  # keeps the order of equal ones
-    order = order[np.arange(len(rows)) - np.searchsorted(rows, rows) < count]
-    return rows[order], columns[order], found[order]
+    left, every = values.copy(), np.arange(len(values))
+    count = min(count, values.shape[1])
+    found, columns = np.empty((len(values), count)), np.empty((len(values), count), np.intp)
+    for place in range(count):  # a few passes: sorting all of a row takes longer
+        columns[:, place] = best = left.argmax(axis=1)
+        found[:, place] = left[every, best]
+        left[every, best] = -np.inf
+    return found, columns

@@ -153,6 +153,7 @@ class RowReader:
         """Takes what ``decode`` does, and the scores of the lattice."""
         self._lattice, self._scores, self._options = lattice, scores, options
         self._spaces, self._shown = constraint.spaces, n_best - 1
+        self._gaps: dict[tuple[int, ...], list[int]] = {}
 
     def draft(
         self,
@@ -171,8 +172,11 @@ class RowReader:
         names = self._scores.characters
         if not self._spaces or len(path.labels) <= 2:
             return "".join([names[label] for label in path.labels])
+        if path.candidates not in self._gaps:  # most texts of a row have the same cuts
+            bounds = self._lattice.bounds[list(path.candidates)]
+            self._gaps[path.candidates] = _wide_gaps(bounds, self._options.space_gap)
         characters = [names[label] for label in path.labels]
-        for place in _wide_gaps(self._lattice.bounds[list(path.candidates)], self._options.space_gap):
+        for place in self._gaps[path.candidates]:
             characters[place] += " "
         return "".join(characters)
 

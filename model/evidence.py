@@ -37,16 +37,16 @@ def evidence_of(lattice: Lattice, reading: Reading, charset: str) -> Evidence:
     Raises:
         KeyError: the charset is unknown.
     """
-    return evidence_of_rows([lattice], [reading], charset)[0]
+    return evidence_of_rows([lattice], [reading], [charset])[0]
 
 
 def evidence_of_rows(
-    lattices: Sequence[Lattice], readings: Sequence[Reading], charset: str
+    lattices: Sequence[Lattice], readings: Sequence[Reading], charsets: Sequence[str]
 ) -> list[Evidence]:
-    """The evidence for each of the readings of some rows, whose fields have one charset.
+    """The evidence for each of the readings of some rows, as ``evidence_of``.
 
     Raises:
-        KeyError: the charset is unknown.
+        KeyError: a charset is unknown.
     """
     chosen = [[character.candidate for character in reading.characters] for reading in readings]
     read = [number for number, own in enumerate(chosen) if own]
@@ -55,14 +55,15 @@ def evidence_of_rows(
     if not read:
         return evidence
     log_probs = np.concatenate([lattices[row].log_probs[chosen[row]] for row in read])
-    log_probs = log_probs[:, charset_mask(charset)]
-    margins = np.full(len(log_probs), _MOST)
-    if log_probs.shape[1] > 1:
-        second, first = np.partition(log_probs, -2, axis=1)[:, -2:].T
-        margins = np.minimum(first - second, _MOST)
+    lengths = [len(chosen[row]) for row in read]
+    allowed = np.repeat([charset_mask(charsets[row]) for row in read], lengths, axis=0)
+    log_probs[~allowed] = -np.inf
+    every, best = np.arange(len(log_probs)), log_probs.argmax(axis=1)
+    first = log_probs[every, best]
+    log_probs[every, best] = -np.inf
+    margins = np.minimum(first - log_probs.max(axis=1), _MOST)
     starts = np.concatenate([lattices[row].starts[chosen[row]] for row in read])
     widths = np.concatenate([lattices[row].stops[chosen[row]] for row in read]) - starts
-    lengths = [len(chosen[row]) for row in read]
     pieces = [0, *accumulate(len(lattices[row].piece_ink) for row in read)]
     starts = starts + np.repeat(pieces[:-1], lengths)
     ink = np.concatenate([lattices[row].piece_ink for row in read])

@@ -105,9 +105,8 @@ class PathFinder:
         self._skips = scores.skips.tolist()
         self._cuts = scores.cuts.tolist()
         close = scores.close or CloseLabels.of(scores.labels)
-        self._close = close.pairs()
-        likeliest = [labels[0][0] for labels in self._close]
-        self._best = [value + cut for value, cut in zip(likeliest, self._cuts, strict=True)]
+        self._values, self._labels = close.values.tolist(), close.labels.tolist()
+        self._best: list[float] = (close.values[:, 0] + scores.cuts).tolist()
         self._arcs: list[list[tuple[int, int, int]]] = [[] for _ in self._skips]
         skip = counter.shift(1, character=False)
         if counter.fits(skip):
@@ -196,7 +195,7 @@ class PathFinder:
                     tracks.append((loss, stop, after, SKIP, SKIP))
                 continue
             cut = self._cuts[candidate]
-            for value, label in self._close[candidate]:
+            for value, label in zip(self._values[candidate], self._labels[candidate], strict=True):
                 loss = best - (value + cut + rest)
                 if loss >= margin and loss > 0.0:
                     break

@@ -270,20 +270,19 @@ def _character_rows(key: PageKey, reading: _FieldReading) -> list[Row]:
     for line, read in zip(reading.lines, reading.readings, strict=True):
         boxes = line.boxes[[character.candidate for character in read.characters]].tolist()
         for character, (x, y, width, height) in zip(read.characters, boxes, strict=True):
+            label, confidence, candidate, alternatives = character
             rows.append(
                 {
                     **common,
                     "position": len(rows),
-                    "label": character.label,
-                    "confidence": float(character.confidence),
-                    "alternatives": [
-                        {"label": label, "confidence": float(c)} for label, c in character.alternatives
-                    ],
+                    "label": label,
+                    "confidence": float(confidence),
+                    "alternatives": [{"label": other, "confidence": float(c)} for other, c in alternatives],
                     "box_x": x,
                     "box_y": y,
                     "box_width": width,
                     "box_height": height,
-                    "crop": line.crops[character.candidate].tobytes(),
+                    "crop": line.crops[candidate].tobytes(),
                 }
             )
     return rows
@@ -317,7 +316,7 @@ def _form_row(
 
 
 def _box(box: NDArray[np.float32]) -> Row:
-    return dict(zip(("box_x", "box_y", "box_width", "box_height"), (float(v) for v in box), strict=True))
+    return dict(zip(("box_x", "box_y", "box_width", "box_height"), box.tolist(), strict=True))
 
 
 def _since(start: float) -> float:
