@@ -8,8 +8,8 @@ import time
 import numpy as np
 
 from model.alphabets import CHARSETS, class_index
-from model.decoding import DEFAULT_OPTIONS, Constraint, Lattice, decode
-from model.path_scores import score_rows
+from model.constraints import read_rows
+from model.decoding import Constraint, Lattice
 
 LENGTHS = [10, 10, 10, 2, 3, 4, 5, 6, 3, 4, 5, 6, 2, 4, 5, 6, 2, 3, 5, 6, 2, 3, 4, 6, 2, 3, 4, 5]
 
@@ -62,8 +62,7 @@ def main() -> None:
             times = []
             for _ in range(30):
                 begun = time.perf_counter()
-                scored = score_rows([row[0] for row in work], [row[1] for row in work], DEFAULT_OPTIONS)
-                readings = [decode(row, row.constraint) for row in scored]
+                readings = read_rows([row[0] for row in work], [row[1] for row in work])
                 times.append(time.perf_counter() - begun)
             right = sum(r.text == text for r, (_, _, text) in zip(readings, work, strict=True))
             count = sum(len(lattice.starts) for lattice, _, _ in work)

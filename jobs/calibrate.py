@@ -32,8 +32,8 @@ from model.calibration import (
     ConfidenceMap,
     acceptance_table,
     calibration_error,
-    fit_map,
 )
+from model.calibration_fit import fit_map
 from model.classifier import SHIPPED, read_model
 from model.evidence import evidence_of
 from model.networks import load_networks

@@ -1,6 +1,7 @@
 """Class index <-> character, the only place; charsets and their masks."""
 
 import string
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,14 @@ def class_index(character: str) -> int:
     return _INDEX[character]
 
 
+@lru_cache(maxsize=64)
 def charset_mask(charset: str) -> NDArray[np.bool_]:
-    """Which classes a charset allows: bool (63,), never the not-a-character class.
+    """Which classes a charset allows: bool (63,), never the not-a-character class. Read-only.
 
     Raises:
         KeyError: no charset has this name.
     """
     mask = np.zeros(CLASS_COUNT, bool)
     mask[[_INDEX[c] for c in CHARSETS[charset]]] = True
+    mask.flags.writeable = False
     return mask

@@ -1,184 +1,149 @@
-"""The characters of a reading: how probable each is, and what its ink may read else."""
+"""The characters of readings: how probable each is, and what its ink may read else.
+
+Those of all rows are found together: most rows hold a few characters, for which calling numpy costs far more
+than computing does.
+"""
 
 from collections.abc import Mapping, Sequence
-from math import exp, inf
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.close_labels import LABELS_TRIED, LEAST_SHARE, CloseLabels, few_largest
+from model.close_labels import LEAST_SHARE, few_largest
 from model.lattice import CharacterReading, Lattice
-from model.lattice_chain import LatticeChain
-from model.path_scores import PathScores
 from model.path_search import Path
 
 
-class LabelProbabilities:
-    """Probability of each label of each candidate, computed where it is asked for.
+@dataclass(frozen=True, slots=True, eq=False)
+class PathLabels:
+    """A path, and how probable each label of each candidate of its lattice is.
 
-    Most readings ask for a few labels of the candidates of one path, out of thousands of numbers.
+    Attributes:
+        lattice: of N candidates.
+        characters: the charset of C labels.
+        path: the reading.
+        candidates: float64 (N,) probability that a candidate is on the path, readable or not.
+        shares: float64 (N, C) probability of each label given that.
+        sure: label of some candidates, and the probability that it is this one whatever its share is; the
+            shares have what is left.
     """
 
-    def __init__(
-        self,
-        scores: PathScores,
-        chain: LatticeChain,
-        candidates: NDArray[np.float64],
-        sure: Mapping[int, tuple[int, float]] | None = None,
-    ) -> None:
-        """Takes what the probabilities are products of.
-
-        Args:
-            scores: of N candidates and C labels.
-            chain: that gives the share of each label.
-            candidates: float64 (N,) probability that a candidate is on the path, readable or not.
-            sure: label of some candidates, and the probability that it is this one whatever its share is; the
-                shares have what is left.
-        """
-        self._scores, self._chain, self._sure = scores, chain, sure or {}
-        self._every, self._candidates = candidates, candidates.tolist()
-        self._close = scores.close or CloseLabels.of(scores.labels, inf)
-        self._cuts = scores.cuts.tolist()
-
-    def matrix(self) -> NDArray[np.float64]:
-        """All of them, float64 (N, C)."""
-        labels = self._every[:, None] * self._chain.shares
-        for candidate, (label, probability) in self._sure.items():
-            labels[candidate] *= 1.0 - probability
-            labels[candidate, label] += probability
-        return labels
-
-    def of(self, candidate: int, label: int) -> float:
-        """That of one label of a candidate."""
-        value = self._candidates[candidate] * float(self._chain.shares[candidate, label])
-        known, probability = self._sure.get(candidate, (label, 0.0))
-        return value * (1.0 - probability) + (probability if known == label else 0.0)
-
-    def close(self, candidate: int) -> list[tuple[int, float]]:
-        """The likeliest labels of a candidate by their share, best first, each with its probability.
-
-        ``LABELS_TRIED`` at most, and none with less than ``LEAST_SHARE`` of the best one's share.
-        """
-        known, probability = self._sure.get(candidate, (-1, 0.0))
-        factor = self._candidates[candidate] * (1.0 - probability)
-        mass, cut, heat = self._chain.masses[candidate], self._cuts[candidate], self._chain.temperature
-        labels = [
-            (label, factor * exp((value + cut) / heat - mass))
-            for value, label in self._close.labels[candidate]
-        ]
-        if probability == 0.0:
-            return labels
-        return [(label, value + probability if label == known else value) for label, value in labels]
+    lattice: Lattice
+    characters: str
+    path: Path
+    candidates: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    sure: Mapping[int, tuple[int, float]] = field(default_factory=dict)
 
 
-def read_characters(
-    lattice: Lattice,
-    scores: PathScores,
-    path: Path,
-    labels: LabelProbabilities | NDArray[np.float64],
-    trust: float,
-    shown: int,
-) -> tuple[CharacterReading, ...]:
-    """Characters of a path with their probabilities, summed over the cuts that hold the same ink.
+def read_characters(rows: Sequence[PathLabels], shown: int) -> list[tuple[CharacterReading, ...]]:
+    """Characters of paths with their probabilities, summed over the cuts that hold the same ink.
 
     Args:
-        lattice: of N candidates.
-        scores: of its arcs.
-        path: the reading.
-        labels: probability of each label of each candidate, (N, C).
-        trust: factor of all probabilities.
+        rows: the paths.
         shown: alternatives of a character at most.
-    """
-    places = list(range(len(path.labels)))
-    found: dict[int, CharacterReading] = {}
-    if isinstance(labels, LabelProbabilities) and shown < LABELS_TRIED:
-        shared = _sharing(scores, path.candidates)
-        for place in places:
-            if place not in shared:
-                found[place] = _single(
-                    scores.characters, path.candidates[place], path.labels[place], labels, trust, shown
-                )
-        places = sorted(shared)
-    if places:
-        every = labels.matrix() if isinstance(labels, LabelProbabilities) else labels
-        part = Path(0.0, *(tuple([own[k] for k in places]) for own in (path.candidates, path.labels)))
-        found.update(
-            zip(places, _overlapping(lattice, scores.characters, part, trust * every, shown), strict=True)
-        )
-    return tuple([found[place] for place in range(len(path.labels))])
-
-
-def _single(
-    names: str, candidate: int, label: int, labels: LabelProbabilities, trust: float, shown: int
-) -> CharacterReading:
-    """A character whose ink no other candidate holds: what it may read else are its own close labels."""
-    confidence = min(trust * labels.of(candidate, label), 1.0)
-    most = 1.0 - confidence
-    if most <= LEAST_SHARE:
-        return CharacterReading(names[label], confidence, candidate, ())
-    others = [
-        (names[other], min(trust * value, most))
-        for other, value in labels.close(candidate)
-        if other != label and trust * value > LEAST_SHARE
-    ]
-    return CharacterReading(names[label], confidence, candidate, tuple(others[:shown]))
-
-
-def _overlapping(
-    lattice: Lattice, names: str, path: Path, labels: NDArray[np.float64], shown: int
-) -> list[CharacterReading]:
-    """Characters of a path, each summed over all cuts that hold its ink."""
-    chosen, own, places = np.array(path.candidates), np.array(path.labels), np.arange(len(path.labels))
-    overlaps, same = shared_ink(lattice, chosen)
-    confidences = np.minimum(summed(same, labels)[places, own], 1.0)
-    around = np.minimum(summed(overlaps, labels), (1.0 - confidences)[:, None])
-    around[places, own] = -1.0
-    others = few_largest(around, LEAST_SHARE, shown)
-    rows = zip(path.candidates, path.labels, confidences.tolist(), others, strict=True)
-    return [
-        CharacterReading(names[label], confidence, candidate, tuple([(names[k], v) for v, k in values]))
-        for candidate, label, confidence, values in rows
-    ]
-
-
-def summed(which: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each of L rows of ``which``, bool (L, N), the sum of its values of (N, ...); no row may be empty.
-
-    A product of matrices would do nearly all its work on zeros, and on several threads.
-    """
-    rows, columns = np.nonzero(which)
-    return np.add.reduceat(values[columns], np.searchsorted(rows, np.arange(len(which))), axis=0)
-
-
-def _sharing(scores: PathScores, chosen: Sequence[int]) -> set[int]:
-    """Which of the candidates of a path, by their place on it, share ink with any other candidate."""
-    starts, stops = scores.starts, scores.stops
-    if len(chosen) == len(starts):
-        return set()  # all candidates are of one path
-    covers = [0] * len(scores.skips)
-    for start, stop in zip(starts, stops, strict=True):
-        for piece in range(start, stop):
-            covers[piece] += 1
-    return {
-        place
-        for place, candidate in enumerate(chosen)
-        if max(covers[starts[candidate] : stops[candidate]]) > 1
-    }
-
-
-def shared_ink(lattice: Lattice, chosen: NDArray[np.integer]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which candidates share ink with the chosen ones, and which are the same but for specks.
 
     Returns:
-        Two bool (chosen, N): those that share a piece; and those of which more than half of the joint ink
-        is shared. Of the latter no path can hold two, so their probabilities may be summed.
+        The characters of each path, from left to right.
     """
-    ink = np.append(0.0, (lattice.piece_ink.astype(np.float64) + 1e-9).cumsum())
-    starts, stops = lattice.starts, lattice.stops
-    first = np.maximum(starts[chosen][:, None], starts)
-    last = np.minimum(stops[chosen][:, None], stops)
-    overlaps = last > first
-    shared = np.where(overlaps, ink[np.maximum(last, first)] - ink[first], 0.0)
-    sizes = ink[stops] - ink[starts]
-    same = 2.0 * shared > sizes[chosen][:, None] + sizes - shared
-    return overlaps, same
+    lengths = [len(row.path.labels) for row in rows]
+    if not sum(lengths):
+        return [()] * len(rows)
+    offsets = [0, *accumulate(len(row.candidates) for row in rows)]
+    own = [candidate for row in rows for candidate in row.path.candidates]
+    chosen = np.array(own) + np.repeat(offsets[:-1], lengths)
+    labels = np.array([label for row in rows for label in row.path.labels])
+    places, holders, same = SharedInk.of([row.lattice for row in rows]).with_each(chosen)
+    probabilities = _probabilities(rows, offsets)
+    every = np.arange(len(chosen))
+    gained = probabilities[holders, labels[places]] * same
+    confidences = np.minimum(np.bincount(places, gained, len(chosen)), 1.0)
+    around = np.add.reduceat(probabilities[holders], np.searchsorted(places, every))
+    around = np.minimum(around, (1.0 - confidences)[:, None])
+    around[every, labels] = -1.0
+    values, others = few_largest(around, shown)
+    likely = (values > LEAST_SHARE).sum(axis=1).tolist()
+    alternatives = list(zip(others.tolist(), values.tolist(), likely, strict=True))
+    confident, place = confidences.tolist(), 0
+    read = []
+    for row in rows:
+        names, characters = row.characters, []
+        for candidate, label in zip(row.path.candidates, row.path.labels, strict=True):
+            other, value, count = alternatives[place]
+            else_read = tuple([(names[other[k]], value[k]) for k in range(count)])
+            characters.append(CharacterReading(names[label], confident[place], candidate, else_read))
+            place += 1
+        read.append(tuple(characters))
+    return read
+
+
+def _probabilities(rows: Sequence[PathLabels], offsets: Sequence[int]) -> NDArray[np.float64]:
+    """Of each label of the candidates of all rows, float64 (N, C); 0 where a row's charset has fewer."""
+    most = max(len(row.characters) for row in rows)
+    probabilities = np.zeros((offsets[-1], most))
+    for row, first, last in zip(rows, offsets, offsets[1:], strict=False):
+        part = probabilities[first:last, : len(row.characters)]
+        np.multiply(row.candidates[:, None], row.shares, out=part)
+        for candidate, (label, probability) in row.sure.items():
+            part[candidate] *= 1.0 - probability
+            part[candidate, label] += probability
+    return probabilities
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedInk:
+    """Which candidates of some rows hold the same ink. Borders and candidates are numbered in one go.
+
+    Attributes:
+        starts, stops: int (N,) the borders between pieces where the candidates begin and end.
+        ink: float64 (B,) ink of the row before each border; a row of P pieces has P + 1 of them.
+    """
+
+    starts: NDArray[np.intp]
+    stops: NDArray[np.intp]
+    ink: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, lattices: Sequence[Lattice]) -> "SharedInk":
+        """That of the candidates of lattices."""
+        firsts = [0, *accumulate(len(lattice.piece_ink) + 1 for lattice in lattices)]
+        ink = np.zeros(firsts[-1])
+        for lattice, begin, end in zip(lattices, firsts, firsts[1:], strict=False):
+            np.cumsum(lattice.piece_ink.astype(np.float64) + 1e-9, out=ink[begin + 1 : end])
+        first = np.repeat(firsts[:-1], [len(lattice.starts) for lattice in lattices])
+        return cls(
+            np.concatenate([lattice.starts for lattice in lattices]) + first,
+            np.concatenate([lattice.stops for lattice in lattices]) + first,
+            ink,
+        )
+
+    def with_each(
+        self, chosen: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+        """All candidates that share ink with the chosen ones.
+
+        Args:
+            chosen: int (L,) candidates.
+
+        Returns:
+            Pairs that share a piece: int (K,) the place in ``chosen``, rising and none missing; int (K,) the
+            candidate; and bool (K,), whether the two are the same but for specks: more than half of their
+            joint ink is shared. Of these no path can hold two, so their probabilities may be summed.
+        """
+        starts, stops, ink = self.starts, self.stops, self.ink
+        order = np.argsort(starts, kind="stable")
+        ordered = starts[order]
+        # What shares a piece begins before the end of the chosen one, and no further back than the widest.
+        first = np.searchsorted(ordered, starts[chosen] - int((stops - starts).max(initial=0)), side="right")
+        counts = np.searchsorted(ordered, stops[chosen], side="left") - first
+        places = np.repeat(np.arange(len(chosen)), counts)
+        holders = order[np.arange(len(places)) + np.repeat(first - (counts.cumsum() - counts), counts)]
+        reaching = stops[holders] > starts[chosen[places]]
+        places, holders = places[reaching], holders[reaching]
+        mine = chosen[places]
+        left, right = np.maximum(starts[mine], starts[holders]), np.minimum(stops[mine], stops[holders])
+        shared = ink[right] - ink[left]
+        sizes = ink[stops] - ink[starts]
+        return places, holders, 2.0 * shared > sizes[mine] + sizes[holders] - shared

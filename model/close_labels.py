@@ -1,7 +1,7 @@
 """What is asked of the labels of candidates again and again: the best few, and all of them summed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 # Readings less probable than this, relative to the best, are not worth a reader's time.
 LEAST_SHARE = 1e-4
 LABELS_TRIED = 5  # of a candidate, on the best paths
-_VALUE = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +16,29 @@ class CloseLabels:
     """The best labels of each candidate, which are all that most readings ask for.
 
     Attributes:
-        margin: labels so far below the candidate's best are left out.
-        labels: for each candidate at most ``LABELS_TRIED`` pairs of log-probability and label, best first.
+        values: float64 (N, K) log-probabilities of the K best, best first; K is ``LABELS_TRIED``, or fewer
+            where the charset has no more.
+        labels: int (N, K) which ones they are.
     """
 
-    margin: float
-    labels: list[list[tuple[float, int]]]
+    values: NDArray[np.float64]
+    labels: NDArray[np.intp]
 
     @classmethod
-    def of(cls, labels: NDArray[np.float64], margin: float) -> "CloseLabels":
-        """Those of ``PathScores.labels``, float64 (N, C)."""
-        best = labels.max(axis=1, keepdims=True, initial=-np.inf)
-        return cls(margin, few_largest(labels, best - margin, LABELS_TRIED))
+    def of(cls, labels: NDArray[np.float64]) -> "CloseLabels":
+        """Those of ``PathScores.labels``, float64 (N, C); of equal ones the leftmost first."""
+        return cls(*few_largest(labels, LABELS_TRIED))
+
+    @classmethod
+    def joined(cls, parts: "Sequence[CloseLabels]") -> "CloseLabels":
+        """Those of the candidates of several rows of one charset, at least one."""
+        return cls(
+            np.concatenate([part.values for part in parts]), np.concatenate([part.labels for part in parts])
+        )
+
+    def part(self, rows: slice) -> "CloseLabels":
+        """Those of neighbouring candidates."""
+        return CloseLabels(self.values[rows], self.labels[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +70,26 @@ class Readable:
         weights /= totals[:, None]
         return cls(temperature, weights, unreadable / temperature + np.log(totals))
 
+    def part(self, rows: slice) -> "Readable":
+        """That of neighbouring candidates."""
+        return Readable(self.temperature, self.shares[rows], self.masses[rows])
 
-def few_largest(
-    values: NDArray[np.float64], least: NDArray[np.float64] | float, count: int
-) -> list[list[tuple[float, int]]]:
-    """The largest values of each row and their columns, largest first; of equal ones the leftmost first.
+
+def few_largest(values: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The largest values of each row, largest first; of equal ones the leftmost first.
 
     Args:
         values: float64 (R, C).
-        least: only larger ones are looked at, one for all rows or (R, 1).
-        count: how many of a row at most.
+        count: how many of a row; all of them if there are fewer.
+
+    Returns:
+        float64 (R, K) the values; int (R, K) their columns.
     """
-    large = values > least
-    if 0 < count < values.shape[1]:
-        place = values.shape[1] - count
-        large &= values >= np.partition(values, place, axis=1)[:, place : place + 1]
-    rows, columns = np.nonzero(large)
-    found: list[list[tuple[float, int]]] = [[] for _ in values]
-    for row, value, column in zip(rows.tolist(), values[large].tolist(), columns.tolist(), strict=True):
-        found[row].append((value, column))
-    for own in found:
-        if len(own) > 1:
-            own.sort(key=_VALUE, reverse=True)
-        del own[count:]
-    return found
+    left, every = values.copy(), np.arange(len(values))
+    count = min(count, values.shape[1])
+    found, columns = np.empty((len(values), count)), np.empty((len(values), count), np.intp)
+    for place in range(count):  # a few passes: sorting all of a row takes longer
+        columns[:, place] = best = left.argmax(axis=1)
+        found[:, place] = left[every, best]
+        left[every, best] = -np.inf
+    return found, columns

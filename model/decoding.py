@@ -4,13 +4,15 @@ Best paths (``model.path_search``) come from the lattice's scores (``model.path_
 all of its paths (``model.lattice_chain``). This module joins the two into a ``Reading``.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.characters import LabelProbabilities, read_characters, shared_ink, summed
+from model.characters import PathLabels, SharedInk, read_characters
 from model.close_labels import LEAST_SHARE
 from model.lattice import (
     DEFAULT_OPTIONS,
@@ -66,6 +68,45 @@ def decode(
         ValueError: the lattice's arrays do not fit together or hold NaN, or ``n_best`` is less than 1.
         KeyError: the charset is unknown.
     """
+    return finish([draft(lattice, constraint, n_best, options)], n_best)[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A row whose texts are known, but not yet its characters: see ``finish``.
+
+    Attributes:
+        texts: with their probabilities, most probable first, at least one.
+        labels: the path of the first of them, and the probabilities of its characters.
+    """
+
+    texts: list[tuple[str, float]]
+    labels: PathLabels
+
+
+def finish(drafts: Sequence[Draft | Reading], n_best: int) -> list[Reading]:
+    """The readings of drafts; their characters are read together.
+
+    Args:
+        drafts: of rows; what is a reading already stays as it is.
+        n_best: see ``decode``.
+    """
+    characters = iter(
+        read_characters([draft.labels for draft in drafts if isinstance(draft, Draft)], n_best - 1)
+    )
+    readings = []
+    for draft in drafts:
+        if isinstance(draft, Draft):
+            best, confidence = draft.texts[0]
+            runners_up = tuple([text for text in draft.texts[1:] if text[1] > LEAST_SHARE * confidence])
+            readings.append(Reading(best, confidence, next(characters), runners_up))
+        else:
+            readings.append(draft)
+    return readings
+
+
+def draft(lattice: Lattice, constraint: Constraint, n_best: int, options: DecodingOptions) -> Draft | Reading:
+    """What ``decode`` finds before it reads the characters, if that is left to do. Raises as ``decode``."""
     if n_best < 1:
         raise ValueError(f"n_best is {n_best}; ask for at least one reading")
     scores = score_lattice(lattice, constraint, options)
@@ -82,7 +123,7 @@ def decode(
     if constraint.permutation and 0 < len(texts[0][0].labels) <= len(scores.characters):
         return row.permuted(texts[0][0], candidates * chain.shares.sum(axis=1), trust)
     ranked = [(path, trust * min(mass / kept, 1.0)) for path, mass in texts]
-    return row.reading(ranked, LabelProbabilities(scores, chain, candidates), trust)
+    return row.draft(ranked, trust * candidates, chain.shares)
 
 
 def _ranked_texts(
@@ -112,25 +153,31 @@ class RowReader:
         """Takes what ``decode`` does, and the scores of the lattice."""
         self._lattice, self._scores, self._options = lattice, scores, options
         self._spaces, self._shown = constraint.spaces, n_best - 1
+        self._gaps: dict[tuple[int, ...], list[int]] = {}
 
-    def reading(
+    def draft(
         self,
         ranked: list[tuple[Path, float]],
-        labels: LabelProbabilities | NDArray[np.float64],
-        trust: float,
-    ) -> Reading:
-        """The reading of ranked texts, given the probability of each label of each candidate (N, C)."""
-        texts = [(self._text(path), confidence) for path, confidence in ranked]
-        best, confidence = texts[0]
-        runners_up = tuple(text for text in texts[1:] if text[1] > LEAST_SHARE * confidence)
-        characters = read_characters(self._lattice, self._scores, ranked[0][0], labels, trust, self._shown)
-        return Reading(best, confidence, characters, runners_up)
+        candidates: NDArray[np.float64],
+        shares: NDArray[np.float64],
+        sure: Mapping[int, tuple[int, float]] = MappingProxyType({}),
+    ) -> Draft:
+        """The draft of ranked texts; see ``PathLabels`` for the others."""
+        texts = [(self.text(path), confidence) for path, confidence in ranked]
+        names = self._scores.characters
+        return Draft(texts, PathLabels(self._lattice, names, ranked[0][0], candidates, shares, sure))
 
-    def _text(self, path: Path) -> str:
-        characters = [self._scores.characters[label] for label in path.labels]
-        if self._spaces and len(characters) > 2:
-            for place in _wide_gaps(self._lattice.bounds[list(path.candidates)], self._options.space_gap):
-                characters[place] += " "
+    def text(self, path: Path) -> str:
+        """The text of a path, with spaces where the field may have any."""
+        names = self._scores.characters
+        if not self._spaces or len(path.labels) <= 2:
+            return "".join([names[label] for label in path.labels])
+        if path.candidates not in self._gaps:  # most texts of a row have the same cuts
+            bounds = self._lattice.bounds[list(path.candidates)]
+            self._gaps[path.candidates] = _wide_gaps(bounds, self._options.space_gap)
+        characters = [names[label] for label in path.labels]
+        for place in self._gaps[path.candidates]:
+            characters[place] += " "
         return "".join(characters)
 
     def permuted(self, path: Path, candidates: NDArray[np.float64], trust: float) -> Reading:
@@ -150,8 +197,9 @@ class RowReader:
         labels = assign(-scores)
         odds = exchange_odds(scores, labels)
         own = 1.0 / (1.0 + odds).prod(axis=1)
-        _, same = shared_ink(self._lattice, chosen)
-        cuts = trust * np.minimum(summed(same, candidates), 1.0)
+        places, holders, same = SharedInk.of([self._lattice]).with_each(chosen)
+        held = np.bincount(places, candidates[holders] * same, len(chosen))
+        cuts = trust * np.minimum(held, 1.0)
         swaps = np.triu(np.ones((len(labels), len(labels)), bool), 1)
         apart = np.ones_like(odds, bool)
         apart[:, labels] = swaps
@@ -165,7 +213,7 @@ class RowReader:
             )
         )
         runners_up = self._exchanges(permuted, np.where(apart, odds, 0.0), confidence)
-        return Reading(self._text(permuted), confidence, characters, runners_up)
+        return Reading(self.text(permuted), confidence, characters, runners_up)
 
     def _permuted_character(
         self, candidate: int, label: int, confidence: float, others: NDArray[np.float64]
@@ -189,7 +237,7 @@ class RowReader:
                 swapped[swapped.index(label)] = swapped[place]
             swapped[place] = label
             texts.append(
-                (self._text(replace(path, labels=tuple(swapped))), confidence * float(odds[place, label]))
+                (self.text(replace(path, labels=tuple(swapped))), confidence * float(odds[place, label]))
             )
         return tuple(texts)
 

@@ -2,7 +2,9 @@
 much ink was left out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -35,17 +37,44 @@ def evidence_of(lattice: Lattice, reading: Reading, charset: str) -> Evidence:
     Raises:
         KeyError: the charset is unknown.
     """
-    inked = float(lattice.piece_ink.sum())
-    if not reading.characters:
-        return Evidence(0.0, 1.0 if inked > 0 else 0.0)
-    chosen = [character.candidate for character in reading.characters]
-    log_probs = lattice.log_probs[chosen][:, charset_mask(charset)]
-    margin = _MOST
-    if log_probs.shape[1] > 1:
-        second, first = np.partition(log_probs, -2, axis=1)[:, -2:].T
-        margin = float(np.minimum(first - second, _MOST).min())
-    taken = sum(
-        float(lattice.piece_ink[start:stop].sum())
-        for start, stop in zip(lattice.starts[chosen].tolist(), lattice.stops[chosen].tolist(), strict=True)
-    )
-    return Evidence(margin, min(max(1.0 - taken / inked, 0.0), 1.0) if inked > 0 else 0.0)
+    return evidence_of_rows([lattice], [reading], [charset])[0]
+
+
+def evidence_of_rows(
+    lattices: Sequence[Lattice], readings: Sequence[Reading], charsets: Sequence[str]
+) -> list[Evidence]:
+    """The evidence for each of the readings of some rows, as ``evidence_of``.
+
+    Raises:
+        KeyError: a charset is unknown.
+    """
+    chosen = [[character.candidate for character in reading.characters] for reading in readings]
+    read = [number for number, own in enumerate(chosen) if own]
+    inked = [float(lattice.piece_ink.sum()) for lattice in lattices]
+    evidence = [Evidence(0.0, 1.0 if ink > 0 else 0.0) for ink in inked]
+    if not read:
+        return evidence
+    log_probs = np.concatenate([lattices[row].log_probs[chosen[row]] for row in read])
+    lengths = [len(chosen[row]) for row in read]
+    allowed = np.repeat([charset_mask(charsets[row]) for row in read], lengths, axis=0)
+    log_probs[~allowed] = -np.inf
+    every, best = np.arange(len(log_probs)), log_probs.argmax(axis=1)
+    first = log_probs[every, best]
+    log_probs[every, best] = -np.inf
+    margins = np.minimum(first - log_probs.max(axis=1), _MOST)
+    starts = np.concatenate([lattices[row].starts[chosen[row]] for row in read])
+    widths = np.concatenate([lattices[row].stops[chosen[row]] for row in read]) - starts
+    pieces = [0, *accumulate(len(lattices[row].piece_ink) for row in read)]
+    starts = starts + np.repeat(pieces[:-1], lengths)
+    ink = np.concatenate([lattices[row].piece_ink for row in read])
+    taken = ink[starts]
+    for place in range(1, int(widths.max())):
+        wide = np.flatnonzero(widths > place)
+        taken[wide] += ink[starts[wide] + place]
+    firsts = np.cumsum([0, *lengths[:-1]])
+    least = np.minimum.reduceat(margins, firsts).tolist()
+    used = np.add.reduceat(taken.astype(np.float64), firsts).tolist()
+    for row, margin, own in zip(read, least, used, strict=True):
+        left_out = min(max(1.0 - own / inked[row], 0.0), 1.0) if inked[row] > 0 else 0.0
+        evidence[row] = Evidence(margin, left_out)
+    return evidence

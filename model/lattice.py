@@ -1,6 +1,7 @@
 """Types of the decoder: what it reads from, what may stand there, what it returns."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +52,8 @@ class Constraint:
     words: Lexicon | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CharacterReading:
-    """One character of a reading.
+class CharacterReading(NamedTuple):
+    """One character of a reading. A tuple, since a page has hundreds.
 
     Attributes:
         label: the character.

@@ -134,10 +134,10 @@ class LatticeChain:
             here, visited = rows[node], visits[node]
             for stop, candidate, shift, probability in arcs:
                 visits[stop] += visited * probability
-                gained = zip(rows[stop], counter.moved(here, shift), strict=False)
-                rows[stop] = [a + probability * b for a, b in gained]
-                right = sum(map(mul, here, ends[stop][shift:]))
+                moved = counter.moved(here, shift) if shift else here
+                rows[stop] = [a + probability * b for a, b in zip(rows[stop], moved, strict=False)]
                 if candidate != SKIP:
+                    right = sum(map(mul, here, ends[stop][shift:]))
                     result[candidate] = probability * (right + wrong_length * (visited - right)) / kept
         return np.array(result), kept
 

@@ -6,7 +6,10 @@ it begins and begin where it ends. Labels are only weighed against each other: a
 """
 
 import string
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -27,9 +30,10 @@ def weigh_by_neighbours(
     trust: NDArray[np.float64],
     starts: NDArray[np.integer],
     stops: NDArray[np.integer],
-    bounds: NDArray[np.float32],
+    bounds: NDArray[np.floating],
     characters: str,
     strength: float,
+    ends: Sequence[int] | None = None,
 ) -> NDArray[np.float64]:
     """Label probabilities, given also what stands beside.
 
@@ -37,9 +41,11 @@ def weigh_by_neighbours(
         labels: float64 (N, C) probability of each label of each candidate, rows summing to 1.
         trust: float64 (N,) how surely each candidate is a character at all, 0..1.
         starts, stops: int (N,) pieces that each candidate covers, as in ``Lattice``.
-        bounds: float32 (N, 4) left, top, right, bottom in any unit.
+        bounds: float (N, 4) left, top, right, bottom in any unit.
         characters: the C labels.
         strength: exponent of the weights; 0 changes nothing.
+        ends: where there are several rows: int (R + 1,), row r has the candidates
+            ``ends[r] <= i < ends[r + 1]``, and no candidate ends where one of another row begins.
 
     Returns:
         float64 (N, C), rows summing to 1.
@@ -47,17 +53,17 @@ def weigh_by_neighbours(
     kind_of, is_kind, mixed = _kinds(characters)
     if strength <= 0 or not mixed or len(labels) < 2:
         return labels
-    left, right = _meeting(starts, stops, bounds, trust)
-    meet = np.zeros((len(labels), len(labels)))
-    meet[right, left] = trust[left]
-    before, begins = _voices(meet, BEGINS)
-    meet[right, left] = trust[right]
-    after, ends = _voices(meet.T, ENDS)
+    ends = (0, len(labels)) if ends is None else ends
+    left, right = _meeting(starts, stops, bounds, trust, ends)
+    before, after = _Side.of(right, left, trust, BEGINS), _Side.of(left, right, trust, ENDS)
+    alone = np.repeat(np.diff(ends) == 1, np.diff(ends))
     weighed = labels
     for _ in range(_ROUNDS):
         kinds = weighed @ is_kind
-        weights = (before @ (kinds @ FOLLOWS) + begins) * (after @ (kinds @ FOLLOWS.T) + ends)
-        weighed = labels * np.power(weights, strength, out=weights)[:, kind_of]
+        weights = before.expects(kinds @ FOLLOWS) * after.expects(kinds @ FOLLOWS.T)
+        weights **= strength
+        weights[alone] = 1.0
+        weighed = labels * weights[:, kind_of]
         weighed /= weighed.sum(axis=1, keepdims=True)
     return weighed
 
@@ -70,30 +76,51 @@ def _kinds(characters: str) -> tuple[NDArray[np.intp], NDArray[np.float64], bool
     return kind_of, is_kind, bool(is_kind.any(axis=0).sum() > 1)
 
 
-def _voices(
-    beside: NDArray[np.float64], alone: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How much each candidate listens to what stands on one side, and what it expects by itself.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Side:
+    """What each candidate hears from what stands on one side of it.
 
     Several candidates on one side are cuts of the same ink: their trust shares one voice. Where there is
-    none, the word begins or ends, and ``alone`` speaks.
+    none, the word begins or ends, and it expects what it would by itself.
 
-    Args:
-        beside: float64 (N, N) trust in candidate j where it stands beside i, [i, j]; else 0.
-        alone: float64 (3,) what to expect of a kind where nothing stands.
-
-    Returns:
-        float64 (N, N), weights of the neighbours, and (N, 3), to be added to what they let expect.
+    Attributes:
+        listeners, speakers: int (K,) pairs of candidates.
+        weights: float64 (K,) of what a speaker says.
+        alone: float64 (N, 3) what is expected of each kind beside that.
     """
-    voice = beside.sum(axis=1, keepdims=True)
-    return beside / np.maximum(voice, 1.0), (1.0 - np.minimum(voice, 1.0)) * alone
+
+    listeners: NDArray[np.intp]
+    speakers: NDArray[np.intp]
+    weights: NDArray[np.float64]
+    alone: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        listeners: NDArray[np.intp],
+        speakers: NDArray[np.intp],
+        trust: NDArray[np.float64],
+        alone: NDArray[np.float64],
+    ) -> "_Side":
+        """Weighs speakers by their trust; ``alone``, float64 (3,), is expected where nothing stands."""
+        voice = np.bincount(listeners, trust[speakers], len(trust))
+        weights = trust[speakers] / np.maximum(voice, 1.0)[listeners]
+        return cls(listeners, speakers, weights, np.outer(1.0 - np.minimum(voice, 1.0), alone))
+
+    def expects(self, said: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What each candidate expects of each kind, float64 (N, 3), from what each says of them."""
+        words = said[self.speakers].T * self.weights
+        heard = [np.bincount(self.listeners, word, len(said)) for word in words]
+        expected: NDArray[np.float64] = np.stack(heard, axis=1) + self.alone
+        return expected
 
 
 def _meeting(
     starts: NDArray[np.integer],
     stops: NDArray[np.integer],
-    bounds: NDArray[np.float32],
+    bounds: NDArray[np.floating],
     trust: NDArray[np.float64],
+    ends: Sequence[int],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The pairs of candidates of which one ends where the other begins, in the same word; left, right."""
     by_stop = np.argsort(stops, kind="stable")
@@ -101,9 +128,11 @@ def _meeting(
     counts = np.searchsorted(stops[by_stop], starts, side="right") - first
     right = np.repeat(np.arange(len(starts)), counts)
     left = by_stop[np.arange(len(right)) + np.repeat(first - (counts.cumsum() - counts), counts)]
-    begins, ends = bounds[:, 0].astype(np.float64), bounds[:, 2].astype(np.float64)
-    gaps = np.maximum(begins[right] - ends[left], 0.0)
-    near = gaps <= _widest_gap(begins, ends, (bounds[:, 3] - bounds[:, 1]).astype(np.float64), trust > 0.5)
+    begin, end = bounds[:, 0].astype(np.float64), bounds[:, 2].astype(np.float64)
+    heights, sure = (bounds[:, 3] - bounds[:, 1]).astype(np.float64), trust > 0.5
+    rows = [slice(*row) for row in pairwise(ends)]
+    widest = [_widest_gap(begin[row], end[row], heights[row], sure[row]) for row in rows]
+    near = np.maximum(begin[right] - end[left], 0.0) <= np.repeat(widest, np.diff(ends))[right]
     return left[near], right[near]
 
 
@@ -120,10 +149,12 @@ def _widest_gap(
         sure: bool (N,) which are characters.
     """
     # The usual gap is that of each sure character to the nearest sure one on its left.
-    beside = np.sort(ends[sure])
-    places = np.searchsorted(beside, begins[sure] + 1e-6, side="right")
+    if len(begins) < 2:
+        return 0.0  # there is none
+    beside, own = np.sort(ends[sure]), begins[sure]
+    places = np.searchsorted(beside, own + 1e-6, side="right")
     follows = places > 0
-    gaps = np.maximum(begins[sure][follows] - beside[places[follows] - 1], 0.0)
+    gaps = np.maximum(own[follows] - beside[places[follows] - 1], 0.0)
     usual = median(gaps.tolist()) if len(gaps) else 0.0  # a tenth of the time that numpy's takes for so few
     height = median((heights[sure] if len(beside) else heights).tolist())
     return WORD_GAP * usual + GAP_SLACK * height

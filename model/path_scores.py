@@ -15,13 +15,13 @@ Multiple Contexts", IEEE TPAMI 34(8), 2012, there called WSN.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import log
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.alphabets import CHARACTERS, NOT_A_CHARACTER, charset_mask
-from model.close_labels import LEAST_SHARE, CloseLabels, Readable
+from model.close_labels import CloseLabels, Readable
 from model.joined_rows import (
     LEAST_PROBABILITY,
     JoinedRows,
@@ -81,6 +81,23 @@ class ScoredLattice(Lattice):
     scores: PathScores
     constraint: Constraint
     options: DecodingOptions
+
+    @classmethod
+    def of(
+        cls, lattice: Lattice, scores: PathScores, constraint: Constraint, options: DecodingOptions
+    ) -> "ScoredLattice":
+        """A lattice with scores."""
+        return cls(
+            lattice.starts,
+            lattice.stops,
+            lattice.log_probs,
+            lattice.bounds,
+            lattice.piece_bounds,
+            lattice.piece_ink,
+            scores,
+            constraint,
+            options,
+        )
 
 
 def score_lattice(lattice: Lattice, constraint: Constraint, options: DecodingOptions) -> PathScores:
@@ -163,12 +180,17 @@ def _taken_apart(
         options: weights.
     """
     own = np.concatenate([np.arange(rows.ends[row], rows.ends[row + 1]) for row, _, _ in parts])
-    close = CloseLabels.of(labels, -options.temperature * log(LEAST_SHARE))
+    searched = [constraint.words is None for _, _, constraint in parts]  # words need no best labels
+    close = CloseLabels.of(labels[np.repeat(searched, [len(lattice.starts) for _, lattice, _ in parts])])
     readable = Readable.of(labels, cuts[own], unreadable[own], options.temperature)
-    scored, at = [], 0
+    scored, at, looked_for = [], 0, 0
     for row, lattice, constraint in parts:
         candidates, here = rows.candidates(row), slice(at, at + len(lattice.starts))
         at = here.stop
+        own_close = None
+        if constraint.words is None:
+            own_close = close.part(slice(looked_for, looked_for + len(lattice.starts)))
+            looked_for += len(lattice.starts)
         scores = PathScores(
             starts=lattice.starts.tolist(),
             stops=lattice.stops.tolist(),
@@ -177,22 +199,10 @@ def _taken_apart(
             labels=labels[here],
             unreadable=unreadable[candidates],
             skips=skips[rows.pieces(row)],
-            close=CloseLabels(close.margin, close.labels[here]),
-            readable=Readable(options.temperature, readable.shares[here], readable.masses[here]),
+            close=own_close,
+            readable=readable.part(here),
         )
-        scored.append(
-            ScoredLattice(
-                lattice.starts,
-                lattice.stops,
-                lattice.log_probs,
-                lattice.bounds,
-                lattice.piece_bounds,
-                lattice.piece_ink,
-                scores,
-                constraint,
-                options,
-            )
-        )
+        scored.append(ScoredLattice.of(lattice, scores, constraint, options))
     return scored
 
 
@@ -214,27 +224,17 @@ def _score_labels(
     probs = np.exp(logs[:, columns], dtype=np.float64) + LEAST_PROBABILITY**2
     probs /= probs.sum(axis=1, keepdims=True)
     labels = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
-    at = 0
-    for row, lattice in members:
-        here = slice(at, at + len(lattice.starts))
-        at = here.stop
-        rejection[rows.candidates(row)] = probs[here, -1]
-        weighed = _weighed(labels[here], 1.0 - probs[here, -1], lattice, characters, options)
-        labels[here] = weighed
+    counts = [len(lattice.starts) for _, lattice in members]
+    own = np.concatenate([np.arange(rows.ends[row], rows.ends[row + 1]) for row, _ in members])
+    rejection[own] = probs[:, -1]
+    trust, bounds, ends = 1.0 - probs[:, -1], rows.bounds[own], [0, *accumulate(counts)]
+    labels = weigh_labels(labels, trust, bounds, characters, options.line_spread, ends)
+    # A row's last candidates end where those of the next row would begin, if rows were not numbered apart.
+    apart = np.repeat(np.arange(len(members)), counts)
+    starts, stops = rows.starts[own] + apart, rows.stops[own] + apart
+    strength = options.kind_strength
+    labels = weigh_by_neighbours(labels, trust, starts, stops, bounds, characters, strength, ends)
     return np.log(np.maximum(labels, LEAST_PROBABILITY, out=labels), out=labels)
-
-
-def _weighed(
-    labels: NDArray[np.float64],
-    trust: NDArray[np.float64],
-    lattice: Lattice,
-    characters: str,
-    options: DecodingOptions,
-) -> NDArray[np.float64]:
-    """The label probabilities of a row, given also where the ink stands, and beside what."""
-    labels = weigh_labels(labels, trust, lattice.bounds, characters, options.line_spread)
-    starts, stops, bounds = lattice.starts, lattice.stops, lattice.bounds
-    return weigh_by_neighbours(labels, trust, starts, stops, bounds, characters, options.kind_strength)
 
 
 @lru_cache(maxsize=64)

@@ -104,9 +104,9 @@ class PathFinder:
         self._pieces = len(scores.skips)
         self._skips = scores.skips.tolist()
         self._cuts = scores.cuts.tolist()
-        self._close = scores.close or CloseLabels.of(scores.labels, inf)
-        likeliest = [labels[0][0] for labels in self._close.labels]
-        self._best = [value + cut for value, cut in zip(likeliest, self._cuts, strict=True)]
+        close = scores.close or CloseLabels.of(scores.labels)
+        self._values, self._labels = close.values.tolist(), close.labels.tolist()
+        self._best: list[float] = (close.values[:, 0] + scores.cuts).tolist()
         self._arcs: list[list[tuple[int, int, int]]] = [[] for _ in self._skips]
         skip = counter.shift(1, character=False)
         if counter.fits(skip):
@@ -151,8 +151,6 @@ class PathFinder:
         if not self.feasible:
             return
         best = self._continuations[0][0]
-        if margin > self._close.margin:
-            self._close = CloseLabels.of(self._scores.labels, margin)
         tracks: dict[tuple[int, int], list[_Track]] = {}
         nearest = [-margin] * limit  # the smallest losses queued so far, negative; a heap, the largest first
         queue: list[tuple[float, int, tuple, _Track]] = []
@@ -197,7 +195,7 @@ class PathFinder:
                     tracks.append((loss, stop, after, SKIP, SKIP))
                 continue
             cut = self._cuts[candidate]
-            for value, label in self._close.labels[candidate]:
+            for value, label in zip(self._values[candidate], self._labels[candidate], strict=True):
                 loss = best - (value + cut + rest)
                 if loss >= margin and loss > 0.0:
                     break

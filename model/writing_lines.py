@@ -11,8 +11,10 @@ heights high. So the weights are mild.
 """
 
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,23 +37,30 @@ _LEAST_WEIGHT = 0.05
 _LEAST_HEARD = 0.01
 _HEIGHT_STEPS = np.geomspace(0.63, 2.0, 9)  # of the cap height, in heights of the row's usual candidate
 _BASE_STEPS = np.linspace(-0.45, 0.45, 7)  # of the base line, in such heights
+_GRID = np.array([(base, height) for base in _BASE_STEPS for height in _HEIGHT_STEPS])
+_BLOCK = (
+    64  # candidates for which the grid is computed in one go: what the nearest memory of a processor holds
+)
 
 
 def weigh_labels(
     labels: NDArray[np.float64],
     trust: NDArray[np.float64],
-    bounds: NDArray[np.float32],
+    bounds: NDArray[np.floating],
     characters: str,
     spread: float,
+    ends: Sequence[int] | None = None,
 ) -> NDArray[np.float64]:
     """Label probabilities, given also where the ink stands.
 
     Args:
         labels: float64 (N, C) probability of each label of each candidate, rows summing to 1.
         trust: float64 (N,) how surely each candidate is a character at all, 0..1.
-        bounds: float32 (N, 4) left, top, right, bottom in any unit.
+        bounds: float (N, 4) left, top, right, bottom in any unit.
         characters: the C labels.
         spread: standard deviation of tops and bottoms about their lines, in cap heights; 0 changes nothing.
+        ends: where there are several rows, each with lines of its own: int (R + 1,), row r has the candidates
+            ``ends[r] <= i < ends[r + 1]``.
 
     Returns:
         float64 (N, C), rows summing to 1.
@@ -60,14 +69,31 @@ def weigh_labels(
     if spread <= 0 or kinds.count == 1 or not trust.any():
         return labels
     top, bottom = bounds[:, 1].astype(np.float64), bounds[:, 3].astype(np.float64)
-    heard = trust > min(_LEAST_HEARD, 0.5 * float(trust.max()))
-    of_kind = labels[heard] @ kinds.members
-    base, height = _find_lines(of_kind, trust[heard], top[heard], bottom[heard], kinds, spread)
-    upper, lower = _keeps((top - base) / height + 1.0, (bottom - base) / height + 1.0, kinds, spread)
+    ends = (0, len(labels)) if ends is None else ends
+    parts = [(first, trust[first:last]) for first, last in pairwise(ends)]
+    heard = [
+        first + np.flatnonzero(own > min(_LEAST_HEARD, 0.5 * own.max(initial=0.0))) for first, own in parts
+    ]
+    rows = [row for row, own in enumerate(heard) if len(own)]  # no other has any trust
+    base, height = np.zeros(len(parts)), np.ones(len(parts))
+    of_kind = labels @ kinds.members
+    base[rows], height[rows] = _find_lines(
+        of_kind, trust, top, bottom, [heard[row] for row in rows], kinds, spread
+    )
+    base, height = np.repeat(base, np.diff(ends)), np.repeat(height, np.diff(ends))
+    upper = _keeps((top - base) / height + 1.0, kinds.upper[:, None], spread)
+    lower = _keeps((bottom - base) / height + 1.0, kinds.lower[:, None], spread)
     weights = upper[kinds.tops] * lower[kinds.bottoms] + _LEAST_WEIGHT
+    for row in set(range(len(heard))) - set(rows):
+        weights[:, ends[row] : ends[row + 1]] = 1.0
     weighed = labels * weights.T[:, kinds.kind_of]
-    result: NDArray[np.float64] = weighed / weighed.sum(axis=1, keepdims=True)
-    return result
+    weighed /= weighed.sum(axis=1, keepdims=True)
+    return weighed
+
+
+def _heard(trust: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Which candidates of a row have a say in where its lines are; none if there is no trust in any."""
+    return np.flatnonzero(trust > min(_LEAST_HEARD, 0.5 * trust.max(initial=0.0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,47 +136,88 @@ def _find_lines(
     trust: NDArray[np.float64],
     top: NDArray[np.float64],
     bottom: NDArray[np.float64],
+    heard: list[NDArray[np.intp]],
     kinds: _Kinds,
     spread: float,
-) -> tuple[float, float]:
-    """Base line and cap height of the greatest likelihood on a grid around the usual candidate."""
-    order = np.argsort(bottom - top)
-    middle = np.searchsorted(np.cumsum(trust[order]), trust.sum() / 2)
-    usual = max(float((bottom - top)[order[min(int(middle), len(order) - 1)]]), 1e-3)
-    level = float(bottom @ trust / trust.sum())
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Base line and cap height of the greatest likelihood on a grid around the usual candidate.
+
+    Args:
+        of_kind: float64 (N, K) probability of each kind of each candidate.
+        trust, top, bottom: float64 (N,).
+        heard: of each of R rows those of its candidates that have a say, at least one.
+        kinds, spread: as in ``weigh_labels``.
+
+    Returns:
+        Two float64 (R,), in the unit of tops and bottoms.
+    """
+    usual, level = np.array([_usual(trust[own], top[own], bottom[own]) for own in heard]).T
+    every, lengths = np.concatenate(heard), [len(own) for own in heard]
     # Places are counted from the level and in usual heights: on that grid lines are the same in every row.
-    rise, fall = (top - level) / usual, (bottom - level) / usual
-    bases, heights = np.repeat(_BASE_STEPS, len(_HEIGHT_STEPS)), np.tile(_HEIGHT_STEPS, len(_BASE_STEPS))
-    down = (rise - bases[:, None]) / heights[:, None] + 1.0, (fall - bases[:, None]) / heights[:, None] + 1.0
-    upper, lower = _keeps(*down, kinds, spread)
+    scale, middle = np.repeat(usual, lengths), np.repeat(level, lengths)
+    rise, fall = (top[every] - middle) / scale, (bottom[every] - middle) / scale
+    logs = np.empty((len(_GRID), len(every)))
+    for first in range(0, len(every), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        logs[:, block] = _log_likelihoods(rise[block], fall[block], of_kind[every[block]], kinds, spread)
+    logs *= trust[every]
+    best = np.add.reduceat(logs, np.cumsum([0, *lengths[:-1]]), axis=1).argmax(axis=0)
+    return level + usual * _GRID[best, 0], usual * _GRID[best, 1]
+
+
+def _log_likelihoods(
+    rise: NDArray[np.float64],
+    fall: NDArray[np.float64],
+    of_kind: NDArray[np.float64],
+    kinds: _Kinds,
+    spread: float,
+) -> NDArray[np.float64]:
+    """How well M candidates keep to their lines, for each pair of ``_GRID``: logarithms, float64 (G, M).
+
+    Args:
+        rise, fall: float64 (M,) tops and bottoms, in the units of the grid.
+        of_kind, kinds, spread: as in ``_find_lines``.
+    """
+    bases, heights = _GRID.T[:, :, None]
+    upper, lower = (rise - bases) / heights + 1.0, (fall - bases) / heights + 1.0
+    uppers = [_keeps(upper, line, spread) for line in kinds.upper]
+    found = np.repeat(_LEAST_WEIGHT * of_kind.sum(axis=1)[None], len(_GRID), axis=0)
     # Summed over the kinds that reach down equally far first, so that there is one product for each kind.
-    found = np.full(upper.shape[1:], 0.0)
-    for bottom_line, reach in enumerate(lower):
-        of_top = [kind for kind in range(kinds.count) if kinds.bottoms[kind] == bottom_line]
-        likely = upper[kinds.tops[of_top[0]]] * of_kind[:, of_top[0]]
-        for kind in of_top[1:]:
-            likely += upper[kinds.tops[kind]] * of_kind[:, kind]
-        found += likely * reach
-    found += _LEAST_WEIGHT * of_kind.sum(axis=1)
-    best = int(np.argmax(np.log(found) @ trust))
-    return float(level + usual * bases[best]), float(usual * heights[best])
+    for bottom_line, reach in enumerate(kinds.lower):
+        alike = np.flatnonzero(kinds.bottoms == bottom_line)
+        of_top = uppers[kinds.tops[alike[0]]] * of_kind[:, alike[0]]
+        for kind in alike[1:]:
+            of_top += uppers[kinds.tops[kind]] * of_kind[:, kind]
+        of_top *= _keeps(lower, reach, spread)
+        found += of_top
+    return np.log(found, out=found)
+
+
+def _usual(
+    trust: NDArray[np.float64], top: NDArray[np.float64], bottom: NDArray[np.float64]
+) -> tuple[float, float]:
+    """The usual height of candidates, and where their bottoms are: a weighted median and a mean."""
+    heights = bottom - top
+    order = heights.argsort()
+    middle = trust[order].cumsum().searchsorted(trust.sum() / 2)
+    usual = max(float(heights[order[min(int(middle), len(order) - 1)]]), 1e-3)
+    return usual, float(bottom @ trust / trust.sum())
 
 
 def _keeps(
-    upper: NDArray[np.float64], lower: NDArray[np.float64], kinds: _Kinds, spread: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How well tops and bottoms, from the cap line down in cap heights, keep to each line of the kinds.
+    places: NDArray[np.float64], lines: NDArray[np.float64] | float, spread: float
+) -> NDArray[np.float64]:
+    """How well tops or bottoms, from the cap line down in cap heights, keep to lines, in 0..1.
+
+    A character keeps to its lines as well as the product of the two: a dozen characters have the same top, so
+    this asks for fewer exponentials.
 
     Args:
-        upper, lower: float64 of any shape.
-        kinds: U tops and L bottoms.
+        places: float64 of any shape.
+        lines: where they should be; what ``places`` can be subtracted from.
         spread: standard deviation about the lines.
-
-    Returns:
-        Two float64, (U, ...) and (L, ...), in 0..1. A character keeps to its lines as well as the product of
-        the two: a dozen characters have the same top, so this asks for fewer exponentials.
     """
-    return (
-        np.exp(-0.5 * (np.subtract.outer(kinds.upper, upper) / spread) ** 2),
-        np.exp(-0.5 * (np.subtract.outer(kinds.lower, lower) / spread) ** 2),
-    )
+    off: NDArray[np.float64] = lines - places
+    off *= off
+    off *= -0.5 / spread**2
+    return np.exp(off, out=off)

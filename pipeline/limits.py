@@ -2,7 +2,7 @@
 
 With either limit, decoding and segmenting are done by a second process that can be ended at any moment; see
 ``segmentation.isolation``. Classifying and reading stay in the worker: there the clock is looked at between
-pages and between fields, whose work is bounded by the number of candidates.
+pages and between groups of rows, whose work is bounded by the number of candidates.
 """
 
 import re

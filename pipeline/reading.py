@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.alphabets import CLASS_COUNT
-from model.decoding import DEFAULT_OPTIONS, Constraint, Lattice, Reading
-from model.path_scores import ScoredLattice, score_rows
+from model.decoding import Constraint, Lattice, Reading
 from pipeline.comb_text import with_empty_cells
 from pipeline.limits import check_time
 from pipeline.options import JobOptions
@@ -33,8 +32,10 @@ from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
 from segmentation.templates import FieldSpec, FormTemplate
 
 SURELY_BLANK = 0.75  # least confidence of a field without writing that nobody need look at
+# Rows read in one go take less time than one by one; between such groups the clock is looked at.
+_ROWS_TOGETHER = 64
 
-Decode = Callable[[Lattice, Constraint], Reading]
+Decode = Callable[[Sequence[Lattice], Sequence[Constraint]], list[Reading]]
 
 
 def failure_of(
@@ -147,7 +148,7 @@ def page_rows(
         page: the page, its fields in the template's order.
         log_probs: float32 (N, 63) of all its candidates, in the order of ``crops()``.
         options: template, threshold and provenance.
-        decode: as ``model.decoding.decode``.
+        decode: as ``model.constraints.read_rows``.
     """
     start = time.perf_counter()
     fields: list[Row] = []
@@ -155,44 +156,51 @@ def page_rows(
     template = options.template_named(page.segmented.template)
     specs = {spec.name: (i, spec) for i, spec in enumerate(template.fields)}
     ticks = tick_rows(page.key, page.segmented.fields, template, options.min_confidence)
-    rows = iter(_lattices(page, log_probs, {name: constraint_of(spec) for name, (_, spec) in specs.items()}))
-    for found in page.segmented.fields:
+    lattices = _lattices(page, log_probs)
+    constraints = [
+        constraint_of(specs[found.name][1]) for found in page.segmented.fields for _ in _rows(found)
+    ]
+    every: list[Reading] = []
+    for first in range(0, len(lattices), _ROWS_TOGETHER):
         check_time(page.milliseconds, options.max_page_seconds, _since(start))
+        together = slice(first, first + _ROWS_TOGETHER)
+        every += decode(lattices[together], constraints[together])
+    readings = iter(every)
+    for found in page.segmented.fields:
         if found.mark is not None:
             fields.extend([ticks[found.name]] if found.name in ticks else [])
             continue
         ordinal, spec = specs[found.name]
-        reading = _FieldReading(spec, [], [])
-        for line in found.lines:
-            best = decode(next(rows), constraint_of(spec))
-            reading.readings.append(with_values(spec, with_empty_cells(best, line)))
-            reading.lines.append(line)
+        read = [with_values(spec, with_empty_cells(next(readings), line)) for line in found.lines]
+        reading = _FieldReading(spec, found.lines, read)
         fields.append(_field_row(page.key, ordinal, found, reading, options.threshold(spec.charset)))
         characters.extend(_character_rows(page.key, reading))
     times = {**page.milliseconds, "read": _since(start)}
     return PageRows(_form_row(page, fields, len(characters), times, options), fields, characters)
 
 
-def _lattices(
-    page: PageToClassify, log_probs: NDArray[np.float32], constraints: dict[str, Constraint]
-) -> list[ScoredLattice]:
-    """All rows of a page in order, scored together under the constraints of their fields."""
-    lattices, own = [], []
+def _rows(found: SegmentedField) -> tuple[GlyphLine, ...]:
+    """The rows of writing of a field."""
+    return found.lines if found.mark is None else ()
+
+
+def _lattices(page: PageToClassify, log_probs: NDArray[np.float32]) -> list[Lattice]:
+    """All rows of a page in order."""
+    lattices = []
     at = 0
     for found in page.segmented.fields:
-        for line in found.lines if found.mark is None else ():
+        for line in _rows(found):
             stop = at + len(line.crops)
             lattices.append(lattice_of(line, log_probs[at:stop]))
-            own.append(constraints[found.name])
             at = stop
-    return score_rows(lattices, own, DEFAULT_OPTIONS)
+    return lattices
 
 
 class _FieldReading(NamedTuple):
     """A field's lines, top to bottom, with the reading of each."""
 
     spec: FieldSpec
-    lines: list[GlyphLine]
+    lines: Sequence[GlyphLine]
     readings: list[Reading]
 
 
@@ -262,20 +270,19 @@ def _character_rows(key: PageKey, reading: _FieldReading) -> list[Row]:
     for line, read in zip(reading.lines, reading.readings, strict=True):
         boxes = line.boxes[[character.candidate for character in read.characters]].tolist()
         for character, (x, y, width, height) in zip(read.characters, boxes, strict=True):
+            label, confidence, candidate, alternatives = character
             rows.append(
                 {
                     **common,
                     "position": len(rows),
-                    "label": character.label,
-                    "confidence": float(character.confidence),
-                    "alternatives": [
-                        {"label": label, "confidence": float(c)} for label, c in character.alternatives
-                    ],
+                    "label": label,
+                    "confidence": float(confidence),
+                    "alternatives": [{"label": other, "confidence": float(c)} for other, c in alternatives],
                     "box_x": x,
                     "box_y": y,
                     "box_width": width,
                     "box_height": height,
-                    "crop": line.crops[character.candidate].tobytes(),
+                    "crop": line.crops[candidate].tobytes(),
                 }
             )
     return rows
@@ -309,7 +316,7 @@ def _form_row(
 
 
 def _box(box: NDArray[np.float32]) -> Row:
-    return dict(zip(("box_x", "box_y", "box_width", "box_height"), (float(v) for v in box), strict=True))
+    return dict(zip(("box_x", "box_y", "box_width", "box_height"), box.tolist(), strict=True))
 
 
 def _since(start: float) -> float:

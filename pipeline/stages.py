@@ -1,6 +1,6 @@
 """The functions of ``segmentation`` and ``model`` that the job calls, in one place where tests put fakes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -56,7 +56,7 @@ class Stages:
     open_document: Callable[[bytes], OpenedDocument]
     segment_page: Callable[[NDArray[np.uint8], FormTemplate], SegmentedPage]
     load_networks: Callable[[], Networks]
-    decode: Callable[[Lattice, Constraint], Reading]
+    decode: Callable[[Sequence[Lattice], Sequence[Constraint]], list[Reading]]
     max_bytes: int = 500_000_000  # of a file
 
 
@@ -101,10 +101,13 @@ def _segment_best(
     return segment_best(gray, templates)
 
 
-def _decode(lattice: Lattice, constraint: Constraint, calibration: Calibration) -> Reading:
-    from model.constraints import read_row
+def _decode(
+    lattices: Sequence[Lattice], constraints: Sequence[Constraint], calibration: Calibration
+) -> list[Reading]:
+    from model.constraints import read_rows
 
-    return calibration.apply(read_row(lattice, constraint), constraint.charset, lattice)
+    charsets = [constraint.charset for constraint in constraints]
+    return calibration.apply_all(read_rows(lattices, constraints), charsets, lattices)
 
 
 def _open_document(

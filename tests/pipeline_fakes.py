@@ -144,11 +144,15 @@ def fake_decode(lattice, constraint) -> Reading:
     return Reading(text, confidence, characters, (("72", 0.03),))
 
 
+def fake_read(lattices, constraints) -> list[Reading]:
+    return [fake_decode(*row) for row in zip(lattices, constraints, strict=True)]
+
+
 def fake_networks() -> Networks:
     return Networks(FakeClassifier())
 
 
-STAGES = Stages(fake_open, fake_segment, fake_networks, fake_decode)
+STAGES = Stages(fake_open, fake_segment, fake_networks, fake_read)
 
 
 def write_forms(folder: Path, **files: str) -> None:

@@ -16,9 +16,9 @@ from model.calibration import (
     acceptance_table,
     acceptance_threshold,
     calibration_error,
-    fit_map,
     review_share,
 )
+from model.calibration_fit import fit_map
 from model.lattice import CharacterReading, Reading
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.alphabets import CHARSETS, CLASS_COUNT, NOT_A_CHARACTER, class_index
 from model.automata import AllOf, Automaton, LengthRange, Lexicon, Luhn, Mod11, accepts_text
 from model.automaton_search import SteeredLattice, readable_log_mass
-from model.constraints import decode_constrained, read_row
+from model.constraints import decode_constrained, read_rows
 from model.decoding import Constraint, DecodingOptions, Lattice, decode
 from model.path_scores import PathScores, score_lattice
 from segmentation.patterns import PatternError, compile_pattern
@@ -329,9 +329,9 @@ class TestReadings:
 
     def test_a_constraint_carries_its_rule(self) -> None:
         row = row_of([{"1": 0.6, "7": 0.4}] * 2)
-        assert read_row(row, Constraint("digits", 2, 2)).text == "11"
+        assert read_rows([row], [Constraint("digits", 2, 2)])[0].text == "11"
         ruled = Constraint("digits", 2, 2, automaton=Lexicon.of(["77"]))
-        assert read_row(row, ruled).text == "77"
+        assert read_rows([row], [ruled])[0].text == "77"
 
     def test_no_reading_asked_for(self) -> None:
         with pytest.raises(ValueError, match="n_best"):

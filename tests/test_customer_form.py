@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from model.constraints import read_row
+from model.constraints import read_rows
 from model.networks import load_networks
 from pipeline.classifying import classify_pages
 from pipeline.options import JobOptions
@@ -38,7 +38,7 @@ def page():
 def rows(page):
     options = JobOptions(inputs=("a",), output="o", template=TEMPLATE)
     (classified,) = classify_pages([PageToClassify(PageKey("a", 1), "h", page, {})], load_networks())
-    read = page_rows(classified.page, classified.log_probs, options, read_row)
+    read = page_rows(classified.page, classified.log_probs, options, read_rows)
     return {row["field"]: row for row in read.fields}
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from model.alphabets import CHARACTERS, CLASS_COUNT
-from model.calibration import Calibration, ConfidenceMap, fit_map
+from model.calibration import Calibration, ConfidenceMap
+from model.calibration_fit import fit_map
 from model.evidence import Evidence, evidence_of
 from model.lattice import CharacterReading, Lattice, Reading
 

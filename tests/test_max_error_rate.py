@@ -95,7 +95,7 @@ def test_the_real_stages_calibrate(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     bounds = np.array([[0.1, 0.2, 0.5, 0.9]], np.float32)
     lattice = Lattice(np.array([0]), np.array([1]), log_probs, bounds, bounds, np.array([0.1], np.float32))
     constraint = Constraint("digits", 1, 1)
-    raw, calibrated = decode(lattice, constraint), stages.decode(lattice, constraint)
+    raw, (calibrated,) = decode(lattice, constraint), stages.decode([lattice], [constraint])
     assert calibrated.text == raw.text == "7"
     odds = raw.confidence / (1 - raw.confidence) * np.exp(-2.0)
     assert calibrated.confidence == pytest.approx(odds / (1 + odds), rel=1e-3)

@@ -13,11 +13,12 @@ from test_constraints import lattice_of as pieces_of
 
 from model.alignment import align
 from model.automata import Lexicon
-from model.constraints import read_row
+from model.constraints import read_rows
 from model.decoding import DEFAULT_OPTIONS, Constraint, Lattice, Reading, decode
 from model.networks import load_networks
 from model.path_scores import score_lattice
-from model.words import STRANGE_CHARACTER, STRANGE_WORD, decode_words, gap_scores, word_tree
+from model.word_tree import STRANGE_CHARACTER, STRANGE_WORD, word_tree
+from model.words import decode_words, gap_scores
 from pipeline.classifying import classify_pages
 from pipeline.reading import lattice_of
 from pipeline.records import PageKey, PageToClassify
@@ -188,7 +189,7 @@ def read_form(form: FormTemplate, gray: np.ndarray) -> dict[str, list[Reading]]:
         constraint, own = constraint_of(form.field(found.name)), []
         for line in found.lines:
             stop = at + len(line.crops)
-            own.append(read_row(lattice_of(line, classified.log_probs[at:stop]), constraint))
+            own += read_rows([lattice_of(line, classified.log_probs[at:stop])], [constraint])
             at = stop
         readings[found.name] = own
     return readings

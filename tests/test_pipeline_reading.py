@@ -99,10 +99,10 @@ def test_every_line_gets_the_classes_of_its_own_candidates(tmp_path):
     log_probs = np.repeat(-np.arange(9, dtype=np.float32)[:, None], 63, axis=1)
     seen, constraints = [], []
 
-    def decode(lattice, constraint):
-        seen.append(lattice.log_probs[:, 0].tolist())
-        constraints.append((constraint.charset, constraint.min_length, constraint.max_length))
-        return reading("12", 0.95)
+    def decode(lattices, own):
+        seen.extend(lattice.log_probs[:, 0].tolist() for lattice in lattices)
+        constraints.extend((c.charset, c.min_length, c.max_length) for c in own)
+        return [reading("12", 0.95)] * len(lattices)
 
     page_rows(PageToClassify(PageKey("f", 1), "h", segmented, {}), log_probs, options, decode)
     assert seen == [[0, -1, -2], [-3, -4, -5], [-6, -7, -8]]

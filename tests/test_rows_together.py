@@ -1,57 +1,31 @@
 """What is computed for the rows of a page together, or only where it is needed, against doing it in full."""
 
 from dataclasses import fields, replace
-from math import exp, log
+from itertools import accumulate
+from math import exp
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_rows import EXACT, SEEDS, numbers_of, random_constraint, random_lattice
 
-from model.alphabets import CHARSETS, CLASS_COUNT
-from model.characters import LabelProbabilities, read_characters
-from model.close_labels import LEAST_SHARE, CloseLabels, Readable, few_largest
-from model.decoding import DEFAULT_OPTIONS, Constraint, DecodingOptions, Lattice, Reading, decode
+from model.alphabets import CHARSETS
+from model.close_labels import LABELS_TRIED, CloseLabels, Readable, few_largest
+from model.decoding import (
+    DEFAULT_OPTIONS,
+    Constraint,
+    DecodingOptions,
+    Lattice,
+    decode,
+)
 from model.lattice_chain import LatticeChain
+from model.neighbours import weigh_by_neighbours
 from model.path_scores import PathScores, ScoredLattice, score_lattice, score_rows
 from model.path_search import LengthCounter, PathFinder
+from model.writing_lines import weigh_labels
 
-SEEDS = st.integers(0, 2**32 - 1)
-EXACT = {"rel": 1e-9, "abs": 1e-9}
 BY_HAND = {"close": None, "readable": None}
-
-
-def random_lattice(rng: np.random.Generator, plain: bool = False) -> Lattice:
-    """A row of up to eight pieces, some of them joined; if ``plain``, each piece is the one candidate."""
-    pieces = int(rng.integers(0, 9))
-    left = np.cumsum(rng.uniform(0.1, 0.9, pieces))
-    top = rng.uniform(0, 0.5, pieces)
-    size = rng.uniform(0.05, 0.7, (2, pieces))
-    boxes = np.column_stack([left, top, left + size[0], top + size[1]]).astype(np.float32)
-    spans = [(a, b) for a in range(pieces) for b in range(a + 1, min(a + (1 if plain else 3), pieces) + 1)]
-    spans = [span for span in spans if plain or span[1] - span[0] == 1 or rng.random() < 0.4]
-    starts, stops = np.array(spans, np.int16).reshape(-1, 2).T
-    bounds = [(*boxes[a:b, :2].min(axis=0), *boxes[a:b, 2:].max(axis=0)) for a, b in spans]
-    probs = rng.dirichlet(np.full(CLASS_COUNT, 10 ** rng.uniform(-2.5, 0.5)), len(spans))
-    logs = np.log(probs.reshape(-1, CLASS_COUNT) + 1e-12).astype(np.float32)
-    ink = rng.uniform(0.001, 0.1, pieces).astype(np.float32)
-    return Lattice(starts, stops, logs, np.array(bounds, np.float32).reshape(-1, 4), boxes, ink)
-
-
-def random_constraint(rng: np.random.Generator) -> Constraint:
-    least = int(rng.integers(0, 6))
-    most = least + int(rng.choice([0, 0, 2, 600]))
-    return Constraint(str(rng.choice(list(CHARSETS))), least, most, spaces=bool(rng.integers(2)))
-
-
-def numbers_of(reading: Reading) -> list[float]:
-    """All probabilities of a reading, those of equal ones in any order."""
-    characters = [(c.confidence, *sorted(p for _, p in c.alternatives)) for c in reading.characters]
-    return [
-        reading.confidence,
-        *sorted(p for _, p in reading.runners_up),
-        *(p for c in characters for p in c),
-    ]
 
 
 @given(SEEDS)
@@ -98,29 +72,6 @@ def test_a_row_that_does_not_fit_is_told_by_its_own_numbers() -> None:
 
 @given(SEEDS, st.booleans())
 @settings(max_examples=80, deadline=None)
-def test_few_labels_give_the_characters_that_all_labels_give(seed: int, plain: bool) -> None:
-    """Characters from products of what is asked for, against sums over the whole table."""
-    rng = np.random.default_rng(seed)
-    lattice, constraint = random_lattice(rng, plain), random_constraint(rng)
-    scores, pieces = score_lattice(lattice, constraint, DEFAULT_OPTIONS), len(lattice.piece_ink)
-    counter = LengthCounter.of(0, pieces, pieces)
-    chain = LatticeChain(scores, counter, 1.0)
-    for path in PathFinder(scores, counter).best_paths(3, np.inf):
-        sure = {c: (k, float(rng.random())) for c, k in zip(path.candidates, path.labels, strict=True)}
-        labels = LabelProbabilities(
-            scores, chain, chain.candidate_probabilities(1.0)[0], sure if rng.random() < 0.5 else None
-        )
-        few = read_characters(lattice, scores, path, labels, 0.9, 4)
-        full = read_characters(lattice, scores, path, labels.matrix(), 0.9, 4)
-        for one, other in zip(few, full, strict=True):
-            assert (one.label, one.candidate) == (other.label, other.candidate)
-            assert one.confidence == pytest.approx(other.confidence, **EXACT)
-            values = [p for _, p in one.alternatives], [p for _, p in other.alternatives]
-            assert values[0] == pytest.approx(values[1], **EXACT)
-
-
-@given(SEEDS, st.booleans())
-@settings(max_examples=80, deadline=None)
 def test_what_was_prepared_changes_no_reading(seed: int, plain: bool) -> None:
     """Scores with the close labels and sums of ``score_rows``, against scores without."""
     rng = np.random.default_rng(seed)
@@ -163,20 +114,60 @@ def test_a_plain_row_has_its_closed_form(seed: int) -> None:
 def test_the_few_largest_are_those_of_sorting(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     values = rng.random((int(rng.integers(0, 5)), int(rng.integers(1, 9)))).round(1)
-    found = few_largest(values, 0.3, count)
-    for row, own in zip(values, found, strict=True):
-        order = sorted((k for k in range(len(row)) if row[k] > 0.3), key=lambda k: (-row[k], k))
-        assert own == [(row[k], k) for k in order[:count]]
+    found, columns = few_largest(values, count)
+    for row, own, places in zip(values, found, columns, strict=True):
+        order = sorted(range(len(row)), key=lambda k: (-row[k], k))[:count]
+        assert places.tolist() == order
+        assert own.tolist() == row[order].tolist()
 
 
-def test_close_labels_and_sums() -> None:
+@pytest.mark.parametrize("count", [2, 7, 30])
+def test_close_labels_are_the_best_ones(count: int) -> None:
+    labels = np.log(np.random.default_rng(count).dirichlet(np.ones(count), 9))
+    close = CloseLabels.of(labels)
+    for row, values, which in zip(labels, close.values, close.labels, strict=True):
+        best = sorted(range(count), key=lambda k: -row[k])[:LABELS_TRIED]
+        assert which.tolist() == best
+        assert values.tolist() == row[best].tolist()
+    parts = CloseLabels.joined([close.part(slice(0, 4)), close.part(slice(4, 9))])
+    assert (parts.values == close.values).all()
+    assert (parts.labels == close.labels).all()
+
+
+def test_readable_sums() -> None:
     labels = np.log([[0.7, 0.29995, 0.00005], [1 / 3, 1 / 3, 1 / 3]])
-    close = CloseLabels.of(labels, -log(LEAST_SHARE))
-    assert [[k for _, k in own] for own in close.labels] == [[0, 1], [0, 1, 2]]
     cuts, unreadable = np.log([0.5, 0.25]), np.log([0.5, 0.75])
     readable = Readable.of(labels, cuts, unreadable, 1.0)
     assert readable.shares.sum(axis=1) == pytest.approx([0.5, 0.25])
     assert [exp(mass) for mass in readable.masses] == pytest.approx([1.0, 1.0])
+
+
+@given(SEEDS)
+@settings(max_examples=40, deadline=None)
+def test_labels_of_rows_weighed_together_are_those_of_each_alone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = CHARSETS["text"]
+    rows = [random_lattice(rng) for _ in range(int(rng.integers(1, 6)))]
+    counts = [len(row.starts) for row in rows]
+    ends = [0, *accumulate(counts)]
+    firsts = [0, *accumulate(len(row.piece_ink) + 1 for row in rows)]
+    labels = [rng.dirichlet(np.full(len(names), 0.2), count) for count in counts]
+    trust = [rng.random(count) * (rng.random(count) < rng.random()) for count in counts]
+    bounds = np.concatenate([row.bounds for row in rows])
+    starts, stops = (
+        np.concatenate([getattr(row, name) + first for row, first in zip(rows, firsts, strict=False)])
+        for name in ("starts", "stops")
+    )
+    every, own = np.concatenate(labels), np.concatenate(trust)
+    lines = weigh_labels(every, own, bounds, names, 0.3, ends)
+    beside = weigh_by_neighbours(every, own, starts, stops, bounds, names, 0.7, ends)
+    for k, row in enumerate(rows):
+        here = slice(ends[k], ends[k + 1])
+        assert lines[here] == pytest.approx(
+            weigh_labels(labels[k], trust[k], row.bounds, names, 0.3), **EXACT
+        )
+        alone = weigh_by_neighbours(labels[k], trust[k], row.starts, row.stops, row.bounds, names, 0.7)
+        assert beside[here] == pytest.approx(alone, **EXACT)
 
 
 def test_scores_can_be_made_by_hand() -> None:

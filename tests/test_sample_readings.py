@@ -24,6 +24,10 @@ def networks():
     return load_networks()
 
 
+def decode_each(lattices, constraints):
+    return [decode(*row) for row in zip(lattices, constraints, strict=True)]
+
+
 @pytest.mark.parametrize("kind", FORMS)
 def test_readings(kind, networks):
     template = load_template(str(SAMPLES / kind / FORMS[kind]))
@@ -34,7 +38,7 @@ def test_readings(kind, networks):
         truth = json.loads(path.read_text())
         page = segment_page(cv2.imread(str(path.with_name(truth["source"])), cv2.IMREAD_GRAYSCALE), template)
         (classified,) = classify_pages([PageToClassify(PageKey("a", 1), "h", page, {})], networks)
-        rows = page_rows(classified.page, classified.log_probs, options, decode)
+        rows = page_rows(classified.page, classified.log_probs, options, decode_each)
         texts = {row["field"]: row["text"] for row in rows.fields}
         assert list(texts) == list(truth["fields"])
         for name, expected in truth["fields"].items():

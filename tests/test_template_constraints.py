@@ -9,7 +9,7 @@ from pipeline_fakes import options_for
 from test_constraints import row_of, sure
 
 from model.automata import accepts_text
-from model.constraints import read_row
+from model.constraints import read_rows
 from model.decoding import CharacterReading, Reading
 from pipeline.reading import field_status, page_rows
 from pipeline.records import PageKey, PageToClassify
@@ -160,7 +160,7 @@ class TestRows:
 
     def test_a_value_is_written_as_the_template_has_it(self) -> None:
         spec = field("charset = 'upper'\nlexicon = ['New York', 'Ohio', 'St. Paul']")
-        reading = with_values(spec, read_row(sure("NEWYORK", 1e-4), constraint_of(spec)))
+        reading = with_values(spec, read_rows([sure("NEWYORK", 1e-4)], [constraint_of(spec)])[0])
         assert reading.text == "New York"
         assert reading.confidence > 0.99
         assert field_status(spec, reading.text, reading.confidence, 0.9) == "accepted"
@@ -168,11 +168,11 @@ class TestRows:
 
     def test_ink_that_is_none_of_the_values_goes_to_review_beside_its_raw_reading(self) -> None:
         spec = field("charset = 'upper'\nlexicon = ['Ohio', 'Utah']")
-        near = with_values(spec, read_row(sure("OHIA", 1e-4), constraint_of(spec)))
+        near = with_values(spec, read_rows([sure("OHIA", 1e-4)], [constraint_of(spec)])[0])
         assert near.text == "Ohio"
         assert near.runners_up[0][0] == "OHIA"
         assert field_status(spec, near.text, near.confidence, 0.9) == "review"
-        far = with_values(spec, read_row(sure("PERU"), constraint_of(spec)))
+        far = with_values(spec, read_rows([sure("PERU")], [constraint_of(spec)])[0])
         assert far.text == "PERU"
         assert field_status(spec, far.text, 1.0, 0.9) == "review"
 
@@ -208,7 +208,9 @@ class TestRows:
         page = SegmentedPage(1000, 500, Registration(np.eye(2, 3), 0.0, 1, 1), (found,), {})
         options = options_for(tmp_path, tmp_path)
         options = type(options)(**{**vars(options), "template": form})
-        rows = page_rows(PageToClassify(PageKey("f", 1), "h", page, {}), lattice.log_probs, options, read_row)
+        rows = page_rows(
+            PageToClassify(PageKey("f", 1), "h", page, {}), lattice.log_probs, options, read_rows
+        )
         (row,) = rows.fields
         assert (row["text"], row["status"]) == ("777", "accepted")
 
