@@ -36,17 +36,17 @@ class PairOptions:
     Chosen on composed fields (``python -m benchmarks.pairs --half calibration``).
 
     Attributes:
-        odds: natural logarithm added to the log-odds of being a pair: what is asked for on a page is a pair
-            less often than what the network was trained on.
+        odds: natural logarithm added to the log-odds of being a pair: of hands that it was trained on the
+            network knows better than of others what is none.
         least: a pair less probable than this changes nothing.
         support: weight of the single characters of the chosen cut in the choice of the two digits; 0 leaves
             it to the reader of pairs, 1 takes both for independent witnesses.
         doubt: share that a witness of single characters leaves to every digit.
     """
 
-    odds: float = -3.0
+    odds: float = -1.0
     least: float = 0.02
-    support: float = 1.0
+    support: float = 0.5
     doubt: float = 0.01
 
 
