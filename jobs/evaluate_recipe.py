@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from PIL import Image, ImageDraw, ImageFont
+
 from jobs import scoring
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.models import open_model
@@ -18,7 +20,8 @@ NAME = "recipe"
 # Flags that mean nothing here: every set has its own part, kinds and place.
 _NOT_HERE = ("split", "charset", "download", "database", "against")
 _CONFUSIONS = 5
-_BARS = 12
+_BARS, _BAR = 12, 28  # drawn of each set; pixels of one with the space beside it
+_COLUMNS, _PANEL = 3, (368, 230)  # side by side; pixels of one set
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,8 +54,10 @@ def run(args: argparse.Namespace) -> int:
             draw_confusions(results, args.confusion)
     except OSError as error:
         raise CommandError(ExitCode.OUTPUT_NOT_WRITABLE, f"{error.filename}: {error.strerror}.") from None
-    except ValueError as error:  # matplotlib, of a file name with another ending
-        raise CommandError(ExitCode.USAGE, f"--confusion {args.confusion}: {error}.") from None
+    except ValueError as error:  # Pillow, of a file name without a known ending
+        raise CommandError(
+            ExitCode.USAGE, f"--confusion {args.confusion}: {error}. Name a .png file."
+        ) from None
     return int(ExitCode.OK)
 
 
@@ -79,23 +84,28 @@ def format_table(results: Mapping[str, Evaluation]) -> str:
 
 
 def draw_confusions(results: Mapping[str, Evaluation], path: Path) -> None:
-    """Draws the most frequent confusions of each set and kind as bars, in the order of ``results``."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    """Draws the most frequent confusions of each set as bars: how often, the truth, what was read."""
+    shown = [(name, result) for name, result in results.items() if result.worst(1)]
+    rows = max(1, -(-len(shown) // _COLUMNS))
+    picture = Image.new("RGB", (_COLUMNS * _PANEL[0], rows * _PANEL[1]), "white")
+    for place, (name, result) in enumerate(shown):
+        corner = place % _COLUMNS * _PANEL[0], place // _COLUMNS * _PANEL[1]
+        _draw_bars(ImageDraw.Draw(picture), corner, name, result)
+    picture.save(path)
 
-    shown = {name: result for name, result in results.items() if len(result.worst(_BARS)) > 1}
-    columns = min(3, max(1, len(shown)))
-    rows = max(1, -(-len(shown) // columns))
-    figure = Figure(figsize=(4.2 * columns, 3.1 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for panel in panels[len(shown) :]:
-        panel.set_axis_off()
-    for panel, (name, result) in zip(panels, shown.items(), strict=False):
-        worst = result.worst(_BARS)
-        panel.bar(range(len(worst)), [count for *_, count in worst], color="#b5533c")
-        panel.set_xticks(range(len(worst)), [f"{truth}→{read}" for truth, read, _ in worst], fontsize=8)
-        wrong = result.count - round(result.accuracy * result.count)
-        panel.set_title(f"{name}: {wrong} of {result.count:,} wrong", fontsize=9)
-        panel.set_ylabel("characters", fontsize=8)
-        panel.yaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.savefig(path, dpi=90)
+
+def _draw_bars(draw: ImageDraw.ImageDraw, corner: tuple[int, int], name: str, result: Evaluation) -> None:
+    font, small = ImageFont.load_default(14), ImageFont.load_default(12)
+    left, top = corner[0] + 12, corner[1] + 8
+    wrong = result.count - round(result.accuracy * result.count)
+    draw.text((left, top), f"{name}: {wrong:,} of {result.count:,} wrong", "black", font)
+    worst = result.worst(_BARS)
+    base, tallest = corner[1] + _PANEL[1] - 44, _PANEL[1] - 100
+    for bar, (truth, read, count) in enumerate(worst):
+        x = left + bar * _BAR
+        height = max(1, round(tallest * count / worst[0][2]))
+        draw.rectangle((x, base - height, x + _BAR - 8, base), "#b5533c")
+        middle = x + (_BAR - 8) / 2
+        draw.text((middle, base - height - 3), str(count), "black", small, "md")
+        draw.text((middle, base + 12), truth, "black", font, "mm")
+        draw.text((middle, base + 29), read, "#b5533c", font, "mm")

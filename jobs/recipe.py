@@ -46,8 +46,8 @@ SOURCES = [
 NOTES = [
     "sd19_digits_val holds other characters than sd19_digits_train, but of the same writers, and MNIST is "
     "drawn from the same forms: its figure flatters. 11 % of the digits of sd19_cleaned are in MNIST.",
-    "sd19_cleaned has no 0 and no d. UNIPEN has a few per cent wrong labels and cursive hands; characters that "
-    "have lost a stroke are not measured.",
+    "sd19_cleaned has no 0 and no d. UNIPEN has a few per cent wrong labels and cursive hands; characters "
+    "that have lost a stroke are not measured.",
     "All scores are of single crops, the kind of character known: i without its dot and l are one shape.",
     "choice_v03 is a new hand: European, partly cursive and noisy; nothing like it was trained on.",
 ]

@@ -125,9 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m jobs.train_pairs", description=__doc__, allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True, help="folder with characters/*.npz")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--rows", type=int, default=100_000, help="rows to compose (default 100000)")
-    parser.add_argument("--epochs", type=int, default=14, help="default 14")
-    parser.add_argument("--batch", type=int, default=128, help="crops a step (default 128)")
+    parser.add_argument("--rows", type=int, default=400_000, help="rows to compose (default 400000)")
+    parser.add_argument("--epochs", type=int, default=10, help="default 10")
+    parser.add_argument("--batch", type=int, default=256, help="crops a step (default 256)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes that compose (default 2)")
     parser.add_argument(
