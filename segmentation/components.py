@@ -1,10 +1,13 @@
 """Connected components of ink, found once and handed on, because finding them is what cutting costs most."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+Name = TypeVar("Name", np.uint16, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,19 @@ class Components:
             return self, 0, 0
         labels = self.labels[top:bottom, left:right]
         if len(boxes) < len(self):
-            labels = _renamed(labels, keep)
+            names = np.zeros(len(keep) + 1, labels.dtype)
+            names[1:][keep] = np.arange(1, len(boxes) + 1)
+            labels = _looked_up(labels, names)
         shifted = boxes - np.array([left, top, 0, 0], np.int32)
         return Components(labels, shifted, self.areas[keep], self.centers[keep] - (left, top)), left, top
 
     def these(self, which: NDArray[np.intp]) -> "Components":
         """Some components by their place, int (M,); the raster stays, and with it the ink of the others."""
         return Components(self.labels, self.boxes[which], self.areas[which], self.centers[which])
+
+    def renamed(self, names: NDArray[Name]) -> NDArray[Name]:
+        """The raster, (H, W), with names (N + 1,) instead of labels; the first one is that of the paper."""
+        return _looked_up(self.labels, names)
 
     def largest(self, count: int, among: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
         """bool (N,), true for the ``count`` components with the most ink, or all if there are fewer.
@@ -69,16 +78,14 @@ class Components:
         return keep
 
 
-def _renamed(
-    labels: NDArray[np.uint16] | NDArray[np.int32], keep: NDArray[np.bool_]
-) -> NDArray[np.uint16] | NDArray[np.int32]:
-    """A raster of labels with those of the components to ``keep``, bool (N,), numbered anew without a gap."""
-    names = np.zeros(
-        np.iinfo(np.uint16).max + 1 if labels.dtype == np.uint16 else len(keep) + 1, labels.dtype
-    )
-    names[1 : len(keep) + 1][keep] = np.arange(1, np.count_nonzero(keep) + 1)
-    # OpenCV looks short labels up in a twentieth of the time that numpy takes.
-    return np.asarray(cv2.LUT(labels, names)) if labels.dtype == np.uint16 else names[labels]
+def _looked_up(labels: NDArray[np.uint16] | NDArray[np.int32], names: NDArray[Name]) -> NDArray[Name]:
+    """The name, of names (N + 1,), of each label of a raster, 0..N: a raster of these."""
+    if labels.dtype != np.uint16 or not labels.size:
+        return names[labels]
+    # OpenCV looks short labels up in a third of the time that numpy takes, in a table of all there may be.
+    table = np.zeros(np.iinfo(np.uint16).max + 1, names.dtype)
+    table[: len(names)] = names
+    return np.asarray(cv2.LUT(labels, table))
 
 
 def find_components(ink: NDArray[np.bool_] | NDArray[np.uint8]) -> Components:

@@ -26,7 +26,7 @@ def stroke_width(ink: NDArray[np.bool_]) -> float:
     # Beyond the raster is paper, or a stroke that fills a tight raster would have none beside it.
     framed = cv2.copyMakeBorder(ink.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     distances = cv2.distanceTransform(framed, cv2.DIST_L2, 3)
-    return float(max(2.0, 4 * distances.sum(dtype=np.float64) / count - 1))
+    return float(max(2.0, 4 * cv2.sumElems(distances)[0] / count - 1))
 
 
 def estimate_slant(xs: NDArray[np.intp], ys: NDArray[np.intp]) -> float:

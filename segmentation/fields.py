@@ -220,9 +220,8 @@ def _field_ink(spec: FieldSpec, raster: _Raster, cleaned: _Cleaned, own: NDArray
 
 def _shifted(to_page: NDArray[np.float64], left: int, top: int) -> NDArray[np.float64]:
     """The map of the part of a raster that begins at a pixel of it."""
-    moved = to_page.copy()
-    moved[:, 2] += left * to_page[:, 0] + top * to_page[:, 1]
-    return moved
+    (a, b, x), (c, d, y) = to_page.tolist()
+    return np.array([[a, b, x + (left * a + top * b)], [c, d, y + (left * c + top * d)]])
 
 
 def _near_ink(ink: NDArray[np.bool_], area: Box) -> tuple[int, int, NDArray[np.bool_]]:

@@ -96,7 +96,7 @@ def glyph_lines(
     boxes = np.concatenate([_NO_BOXES, *(rectangles for _, rectangles in runs)]).astype(np.float32)
     of_pieces = np.concatenate([_NO_BOXES, *(own.boxes for own in pieces)]).astype(np.float32)
     row, row_of_piece = (np.repeat(np.arange(len(places)), number) for number in (counts, piece_counts))
-    on_page = _on_page(boxes, places, row)
+    on_page = page_boxes(boxes, [place.to_page for place in places], row)
     bounds, piece_bounds = _in_heights(boxes, places, row), _in_heights(of_pieces, places, row_of_piece)
     own, own_pieces = (pairwise(accumulate(number, initial=0)) for number in (counts, piece_counts))
     rows = zip(places, pieces, runs, own, own_pieces, strict=True)
@@ -182,23 +182,27 @@ def usual_height(pieces: Pieces) -> float:
     return float(heights[order[np.searchsorted(cumulative, cumulative[-1] / 2)]])
 
 
-def page_boxes(boxes: NDArray[np.float32], to_page: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Upright page rectangles, float32 (N, 4) x, y, width, height, around raster rectangles given so."""
-    return _on_page(boxes, [RowPlace(Box(0, 0, 1, 1), to_page)], np.zeros(len(boxes), np.intp))
-
-
-def _on_page(
-    boxes: NDArray[np.float32], places: Sequence[RowPlace], row: NDArray[np.intp]
+def page_boxes(
+    boxes: NDArray[np.float32], maps: Sequence[NDArray[np.float64]], which: NDArray[np.intp]
 ) -> NDArray[np.float32]:
-    """The same for rectangles of several rows, given the row, int (N,), of each."""
-    maps = np.stack([place.to_page[:2] for place in places])
-    turns = np.zeros((len(places), 4, 4))
-    turns[:, :2, :2] = maps[:, :, :2]
+    """Upright page rectangles around rectangles of rasters.
+
+    Args:
+        boxes: float32 (N, 4) x, y, width, height in raster pixels.
+        maps: float64 (2, 3) each, the pixels of a raster to page pixels.
+        which: int (N,) the map of each rectangle.
+
+    Returns:
+        float32 (N, 4) x, y, width, height in page pixels.
+    """
+    to_page = np.stack(maps)
+    turns = np.zeros((len(maps), 4, 4))
+    turns[:, :2, :2] = to_page[:, :, :2]
     # The corner that lies farthest left, or up, is the same for all.
-    turns[:, :2, 2:] = np.minimum(maps[:, :, :2], 0.0)
-    turns[:, 2:, 2:] = np.abs(maps[:, :, :2])
-    placed = np.einsum("nij,nj->ni", turns[row], boxes)
-    placed[:, :2] += maps[row, :, 2]
+    turns[:, :2, 2:] = np.minimum(to_page[:, :, :2], 0.0)
+    turns[:, 2:, 2:] = np.abs(to_page[:, :, :2])
+    placed = np.einsum("nij,nj->ni", turns[which], boxes)
+    placed[:, :2] += to_page[which, :, 2]
     return placed.astype(np.float32)
 
 

@@ -83,11 +83,11 @@ def cut_rows(rows: Sequence[RowToCut]) -> list[Pieces]:
         return []
     looked = [_Inked.of(row) for row in rows]
     cut = _cut(rows, looked)
-    whole = [np.flatnonzero(~row.doubtful) for row in rows]
+    whole = [_whole(row, one) for row, one in zip(rows, looked, strict=True)]
     uncut = Extents.of_components(
         [row.parts.these(own) for row, own in zip(rows, whole, strict=True)],
-        [one.slant for one in looked],
-        [one.middle for one in looked],
+        [0.0 if one is None else one.slant for one in looked],
+        [0.0 if one is None else one.middle for one in looked],
     )
     numbers = np.arange(len(rows))
     row_of = np.concatenate([cut.row, np.repeat(numbers, [len(own) for own in whole])])
@@ -107,16 +107,21 @@ def cut_rows(rows: Sequence[RowToCut]) -> list[Pieces]:
     boxes, areas = joined.boxes.astype(np.int32), joined.area.astype(np.int32)
     named = np.split(names[len(cut.row) :], np.cumsum([len(own) for own in whole])[:-1])
     pixels = np.split(names[cut.piece], np.cumsum([len(own) for own in cut.inked])[:-1])
-    labels = [_labelled(*one) for one in zip(rows, looked, whole, named, cut.inked, pixels, strict=True)]
+    labels = [_labelled(*one) for one in zip(rows, whole, named, cut.inked, pixels, strict=True)]
     return [
         Pieces(own, boxes[first:last], areas[first:last], bodies[first:last])
         for own, (first, last) in zip(labels, pairwise(ends.tolist()), strict=True)
     ]
 
 
+def _whole(row: RowToCut, looked: "_Inked | None") -> NDArray[np.intp]:
+    """int (W,): the components that are a piece each; of a row that is not cut at all, the doubtful first."""
+    whole = np.flatnonzero(~row.doubtful)
+    return whole if looked is not None else np.concatenate([np.flatnonzero(row.doubtful), whole])
+
+
 def _labelled(
     row: RowToCut,
-    looked: "_Inked",
     whole: NDArray[np.intp],
     named: NDArray[np.uint16],
     inked: NDArray[np.intp],
@@ -126,7 +131,6 @@ def _labelled(
 
     Args:
         row: as it was.
-        looked: its ink.
         whole: int (W,) the components that were not cut.
         named: uint16 (W,) what each of them is in the raster.
         inked: int (N,) the pixels of those that were.
@@ -134,10 +138,9 @@ def _labelled(
     """
     names = np.zeros(len(row.parts) + 1, np.uint16)
     names[whole + 1] = named
-    labels = np.zeros(row.parts.labels.size, np.uint16)
-    labels[looked.inked] = names[looked.labels]  # most of it is paper, which need not be looked up
-    labels[inked] = pixels
-    return labels.reshape(row.parts.labels.shape)
+    labels = row.parts.renamed(names)
+    labels.ravel()[inked] = pixels
+    return labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,26 +150,26 @@ class _Inked:
     Attributes:
         inked: int (N,) its pixels, as places in the raster.
         labels: uint16 or int32 (N,) 1 + the component of each.
-        slant: horizontal shift a row of pixels that makes the writing upright; 0 where nothing is wide
-            enough to be cut.
+        slant: horizontal shift a row of pixels that makes the writing upright.
         middle: the row of pixels, about the middle of the ink, that is not shifted.
         stroke: width of the strokes in pixels.
     """
 
     inked: NDArray[np.intp]
     labels: NDArray[np.uint16] | NDArray[np.int32]
-    slant: float = 0.0
-    middle: float = 0.0
-    stroke: float = 2.0
+    slant: float
+    middle: float
+    stroke: float
 
     @classmethod
-    def of(cls, row: RowToCut) -> "_Inked":
+    def of(cls, row: RowToCut) -> "_Inked | None":
+        """Looks at a row; None if nothing in it is wide enough to be cut, as in most rows."""
+        if not (row.parts.boxes[row.doubtful, 2] >= MIN_CUT_WIDTH * row.height).any():
+            return None
         ink = row.parts.ink
         inked = np.flatnonzero(ink)
         labels = row.parts.labels.ravel()[inked]
-        if (row.parts.boxes[row.doubtful, 2] >= MIN_CUT_WIDTH * row.height).any():
-            return cls(inked, labels, *_lean(inked, ink.shape[1]), stroke_width(ink))
-        return cls(inked, labels)
+        return cls(inked, labels, *_lean(inked, ink.shape[1]), stroke_width(ink))
 
 
 def _lean(inked: NDArray[np.intp], width: int) -> tuple[float, float]:
@@ -198,10 +201,15 @@ class _Cut:
     extents: Extents
 
 
-def _cut(rows: Sequence[RowToCut], looked: Sequence[_Inked]) -> _Cut:
-    """Cuts the doubtful components of all rows."""
-    places, inked = [], []
+def _cut(rows: Sequence[RowToCut], looked: Sequence[_Inked | None]) -> _Cut:
+    """Cuts the doubtful components of all rows that were looked at."""
+    none, nothing = np.zeros(0, np.intp), np.zeros((3, 0), np.intp)
+    places, inked, chosen = [nothing], [], []
     for row, one in zip(rows, looked, strict=True):
+        if one is None:
+            inked.append(none)
+            chosen.append(none)
+            continue
         own = np.append(False, row.doubtful)[one.labels]
         # One component after the other, each in raster order.
         pixels = one.inked[own][np.argsort(one.labels[own], kind="stable")]
@@ -210,15 +218,14 @@ def _cut(rows: Sequence[RowToCut], looked: Sequence[_Inked]) -> _Cut:
         along = np.rint(xs + one.slant * (ys - one.middle)).astype(np.intp)
         inked.append(pixels)
         places.append(np.stack([xs, ys, along]))
-    chosen = [np.flatnonzero(row.doubtful) for row in rows]
+        chosen.append(np.flatnonzero(row.doubtful))
     counts = [len(own) for own in chosen]
     if not any(counts):
-        none, nothing = np.zeros(0, np.intp), np.zeros((3, 0), np.intp)
         return _Cut(inked, none, none, none, Extents(none, nothing, nothing))
     boxes = np.concatenate([row.parts.boxes[own] for row, own in zip(rows, chosen, strict=True)])
     areas = np.concatenate([row.parts.areas[own] for row, own in zip(rows, chosen, strict=True)])
     heights = np.repeat([row.height for row in rows], counts)
-    strokes = np.repeat([one.stroke for one in looked], counts)
+    strokes = np.repeat([0.0 if one is None else one.stroke for one in looked], counts)
     owner, place = np.repeat(np.arange(len(areas)), areas), np.concatenate(places, axis=1)
     wide = (boxes[:, 2] >= MIN_CUT_WIDTH * heights) & (boxes[:, 3] >= 2 * strokes)
     within = find_parts(place[2], place[1], owner, areas.astype(np.intp), wide, strokes, heights)

@@ -93,23 +93,32 @@ def _fields(
     ]
     looked = iter(look_at_bodies([row for own in rows for row in own]))
     fields = []
-    for spec, (ink, place), stroke, own in zip(specs, places, largest, rows, strict=True):
+    together = zip(specs, _page_boxes(specs, places), places, largest, rows, strict=True)
+    for spec, box, (ink, _), stroke, own in together:
         lines = list(islice(looked, len(own)))
         if spec.layout == "comb" and stroke >= MIN_WRITING:
             line = comb_line(ink)
             lines = [] if line is None else [line]
-        fields.append(_field(spec, ink, place, stroke, lines))
+        fields.append(_field(spec, box, ink, stroke, lines))
     return fields
 
 
+def _page_boxes(
+    specs: Sequence[FieldSpec], places: Sequence[tuple[FieldInk, Registration]]
+) -> NDArray[np.float32]:
+    """The upright rectangle around each field, float32 (N, 4) x, y, width, height in page pixels."""
+    outer = [(spec.box.x, spec.box.y, spec.box.width, spec.box.height) for spec in specs]
+    maps = [place.matrix for _, place in places]
+    return page_boxes(np.array(outer, np.float32).reshape(-1, 4), maps, np.arange(len(specs)))
+
+
 def _field(
-    spec: FieldSpec, ink: FieldInk, place: Registration, largest: float, lines: Sequence[GlyphLine]
+    spec: FieldSpec, box: NDArray[np.float32], ink: FieldInk, largest: float, lines: Sequence[GlyphLine]
 ) -> SegmentedField:
-    outer = np.array([[spec.box.x, spec.box.y, spec.box.width, spec.box.height]], np.float32)
     ratio = float(ink.parts.areas.sum() / (ink.area.width * ink.area.height))
     return SegmentedField(
         name=spec.name,
-        box=page_boxes(outer, place.matrix)[0],
+        box=box,
         lines=tuple(lines),
         ink_ratio=min(1.0, ratio),
         largest=largest,
