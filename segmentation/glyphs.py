@@ -137,28 +137,36 @@ def find_runs(
     white, high, wide, narrow = (usual * v for v in (BODY_GAP, BODY_HEIGHT, BODY_WIDTH, BODIES_WIDTH))
     edges = [(x, y, x + width, y + height) for x, y, width, height in pieces.boxes.tolist()]
     spans, rectangles = [], []
-    for start in range(len(edges)):
-        left, top, right, bottom = edges[start]
-        part_left, part_top, part_bottom, bodies = left, top, bottom, 0
+    for start, (first_open, (left, top, right, bottom)) in enumerate(zip(next_open, edges, strict=True)):
+        spans.append((start, start + 1))
+        rectangles.append((left, top, right - left, bottom - top))
         last = min(start + limits.pieces, len(edges))
-        for stop in range(start + 1, last + 1 if next_open[start] < last else start + 2):
+        if first_open >= last:
+            continue
+        part_left, part_top, part_bottom, bodies = left, top, bottom, 0
+        # Comparing here takes a third of the time of calling min and max.
+        for stop in range(start + 2, last + 1):
             x0, y0, x1, y1 = edges[stop - 1]
             if x0 - right > white:
                 bodies += part_bottom - part_top >= high and right - part_left >= wide
                 part_left, part_top, part_bottom = x0, y0, y1
             else:
-                part_left, part_top = min(part_left, x0), min(part_top, y0)
-                part_bottom = max(part_bottom, y1)
-            left, top, right, bottom = min(left, x0), min(top, y0), max(right, x1), max(bottom, y1)
-            body = part_bottom - part_top >= high and right - part_left >= wide
+                part_left = x0 if x0 < part_left else part_left
+                part_top = y0 if y0 < part_top else part_top
+                part_bottom = y1 if y1 > part_bottom else part_bottom
+            left = x0 if x0 < left else left
+            top = y0 if y0 < top else top
+            right = x1 if x1 > right else right
+            bottom = y1 if y1 > bottom else bottom
             across = right - left
-            if stop > start + 1:
-                if across > widest or (bodies + body > 1 and across > narrow):
-                    break
-                if next_open[start] >= stop:
-                    continue
-            spans.append((start, stop))
-            rectangles.append((left, top, right - left, bottom - top))
+            if across > widest:
+                break
+            body = part_bottom - part_top >= high and right - part_left >= wide
+            if bodies + body > 1 and across > narrow:
+                break
+            if first_open < stop:
+                spans.append((start, stop))
+                rectangles.append((left, top, across, bottom - top))
     return np.array(spans, np.int16).reshape(-1, 2), np.array(rectangles, np.intp).reshape(-1, 4)
 
 

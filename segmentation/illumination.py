@@ -54,7 +54,6 @@ def otsu_level(gray: NDArray[np.uint8]) -> float:
         # At equal distance in reading order they lie in all columns alike, where nothing divides both.
         while gcd(apart, gray.shape[1]) > 1:
             apart += 1
-        # Side by side: a threshold on so many short rows takes twice the time.
-        flat = flat[: flat.size // apart * apart].reshape(-1, apart)[:, :STRETCH].ravel()
+        flat = flat[: flat.size // apart * apart].reshape(-1, apart)[:, :STRETCH]
     level, _ = cv2.threshold(flat, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
     return float(level)

@@ -49,15 +49,18 @@ def normalize_all(inks: Iterable[NDArray[np.uint8]], boxes: NDArray[np.integer])
     scales = LONGEST_SIDE / shapes.max(axis=1, initial=1)
     sizes = np.maximum(1, np.rint(shapes * scales[:, None])).astype(np.intp)
     corner = np.zeros((len(boxes), LONGEST_SIDE, LONGEST_SIDE), np.uint8)
-    methods = np.where(scales < 1, cv2.INTER_AREA, cv2.INTER_LINEAR)
+    methods = np.where(scales < 1, cv2.INTER_AREA, cv2.INTER_LINEAR).tolist()
+    # A thousand glyphs a page: one slice each, and no names of arguments, which take a tenth of the time.
+    resize = cv2.resize
     places = sizes.tolist()
-    for ink, small, size, method in zip(inks, corner, places, methods.tolist(), strict=True):
-        width, height = size
-        cv2.resize(ink, size, dst=small[:height, :width], interpolation=method)
+    smalls = [own[:height, :width] for own, (width, height) in zip(corner, places, strict=True)]
+    for ink, small, size, method in zip(inks, smalls, places, methods, strict=True):
+        resize(ink, size, small, 0, 0, method)
     crops = np.zeros((len(boxes), SIZE, SIZE), np.uint8)
-    shifts = _shifts(corner, sizes).tolist()
-    for crop, small, (width, height), (left, top) in zip(crops, corner, places, shifts, strict=True):
-        crop[top : top + height, left : left + width] = small[:height, :width]
+    shifts = _shifts(corner, sizes)
+    ends = (shifts + sizes).tolist()
+    for crop, small, (left, top), (right, bottom) in zip(crops, smalls, shifts.tolist(), ends, strict=True):
+        crop[top:bottom, left:right] = small
     return crops
 
 

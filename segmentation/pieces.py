@@ -204,7 +204,7 @@ class _Cut:
 def _cut(rows: Sequence[RowToCut], looked: Sequence[_Inked | None]) -> _Cut:
     """Cuts the doubtful components of all rows that were looked at."""
     none, nothing = np.zeros(0, np.intp), np.zeros((3, 0), np.intp)
-    places, inked, chosen = [nothing], [], []
+    places, inked, chosen = [], [], []
     for row, one in zip(rows, looked, strict=True):
         if one is None:
             inked.append(none)
@@ -213,11 +213,12 @@ def _cut(rows: Sequence[RowToCut], looked: Sequence[_Inked | None]) -> _Cut:
         own = np.append(False, row.doubtful)[one.labels]
         # One component after the other, each in raster order.
         pixels = one.inked[own][np.argsort(one.labels[own], kind="stable")]
-        ys = pixels // row.parts.labels.shape[1]
-        xs = pixels - ys * row.parts.labels.shape[1]
-        along = np.rint(xs + one.slant * (ys - one.middle)).astype(np.intp)
+        height, width = row.parts.labels.shape
+        ys = pixels // width
+        xs = pixels - ys * width
+        along = np.rint(xs + (one.slant * (np.arange(height) - one.middle))[ys]).astype(np.intp)
         inked.append(pixels)
-        places.append(np.stack([xs, ys, along]))
+        places.append((xs, ys, along))
         chosen.append(np.flatnonzero(row.doubtful))
     counts = [len(own) for own in chosen]
     if not any(counts):
@@ -226,15 +227,16 @@ def _cut(rows: Sequence[RowToCut], looked: Sequence[_Inked | None]) -> _Cut:
     areas = np.concatenate([row.parts.areas[own] for row, own in zip(rows, chosen, strict=True)])
     heights = np.repeat([row.height for row in rows], counts)
     strokes = np.repeat([0.0 if one is None else one.stroke for one in looked], counts)
-    owner, place = np.repeat(np.arange(len(areas)), areas), np.concatenate(places, axis=1)
+    owner = np.repeat(np.arange(len(areas)), areas)
+    xs, ys, along = (np.concatenate(values) for values in zip(*places, strict=True))
     wide = (boxes[:, 2] >= MIN_CUT_WIDTH * heights) & (boxes[:, 3] >= 2 * strokes)
-    within = find_parts(place[2], place[1], owner, areas.astype(np.intp), wide, strokes, heights)
+    within = find_parts(along, ys, owner, areas.astype(np.intp), wide, strokes, heights)
     key = owner * (MAX_CUTS + 1) + within
     used = np.bincount(key) > 0
     piece = (np.cumsum(used) - 1)[key]
     cut = np.flatnonzero(used) // (MAX_CUTS + 1)
     row_of = np.repeat(np.arange(len(rows)), counts)[cut]
-    return _Cut(inked, piece, np.concatenate(chosen)[cut], row_of, _extents(piece, place))
+    return _Cut(inked, piece, np.concatenate(chosen)[cut], row_of, _extents(piece, xs, ys, along))
 
 
 def _common(values: NDArray[np.intp], group: NDArray[np.intp], count: int) -> NDArray[np.intp]:
@@ -245,13 +247,20 @@ def _common(values: NDArray[np.intp], group: NDArray[np.intp], count: int) -> ND
     return np.where(least == most, most, MIXED)
 
 
-def _extents(piece: NDArray[np.intp], places: NDArray[np.intp]) -> Extents:
-    """Measures pieces, numbered without a gap, from the piece (N,) and the places (3, N) of each pixel."""
+def _extents(
+    piece: NDArray[np.intp], xs: NDArray[np.intp], ys: NDArray[np.intp], along: NDArray[np.intp]
+) -> Extents:
+    """Measures pieces, numbered without a gap, from the piece and the place of each pixel, int (N,) all.
+
+    ``ys`` increases within a piece.
+    """
     area = np.bincount(piece)
-    first = np.cumsum(area) - area
-    # Short numbers are sorted in a tenth of the time; a few noisy rows have more pieces than these hold.
-    short = piece.astype(np.uint16) if len(area) <= 1 << 16 else piece
-    grouped = places[:, np.argsort(short, kind="stable")]
-    return Extents(
-        area, np.minimum.reduceat(grouped, first, axis=1), np.maximum.reduceat(grouped, first, axis=1) + 1
-    )
+    least, most = np.empty((3, len(area)), np.intp), np.empty((3, len(area)), np.intp)
+    # The last value written to a place stays: the lowest row, and the other way round the highest.
+    most[1, piece] = ys
+    least[1, piece[::-1]] = ys[::-1]
+    for axis, values in ((0, xs), (2, along)):
+        least[axis], most[axis] = np.iinfo(np.intp).max, np.iinfo(np.intp).min
+        np.minimum.at(least[axis], piece, values)
+        np.maximum.at(most[axis], piece, values)
+    return Extents(area, least, most + 1)

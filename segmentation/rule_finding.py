@@ -121,8 +121,8 @@ def _rules_of(ink: NDArray[np.uint8], packed: Bits, shortest: float, horizontal:
     square = np.bincount(owner, pixels * c * c, count) - slopes * (2 * together - slopes * variance)
     off_line = np.sqrt(np.maximum(square, 0) / size)
     start, stop = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(start, owner, first)
-    np.maximum.at(stop, owner, last)
+    np.minimum.at(start, owner, first.astype(np.float64))  # of whole numbers it would take ten times as long
+    np.maximum.at(stop, owner, last.astype(np.float64))
     length = stop - start
     keep = (length >= shortest) & (np.abs(slopes) <= np.tan(np.radians(MAX_SKEW))) & (off_line <= 4)
     keep &= areas >= 0.5 * length
@@ -137,9 +137,12 @@ def _rules_of(ink: NDArray[np.uint8], packed: Bits, shortest: float, horizontal:
 
 
 def _packed(ink: NDArray[np.uint8]) -> Bits:
-    """Pixels, uint8 (H, W), not zero = ink, as bits, uint64 (H, ceil(W / 64)), the highest bit first."""
+    """Pixels, uint8 (H, W), not zero = ink, as bits, uint64 (H, ceil(W / 64) + 1), the highest bit first.
+
+    The last word of each row is blank, so that all rows one after the other are as good as one long row.
+    """
     rows = np.packbits(ink, axis=1)
-    whole = np.zeros((rows.shape[0], -(-rows.shape[1] // 8) * 8), np.uint8)
+    whole = np.zeros((rows.shape[0], 8 * (-(-rows.shape[1] // 8) + 1)), np.uint8)
     whole[:, : rows.shape[1]] = rows
     return whole.view(">u8").astype(np.uint64)
 
@@ -154,12 +157,14 @@ def _find_runs(packed: Bits, horizontal: bool) -> tuple[Integers, Integers, Inte
     Returns:
         Place across, first and past-last place along, int (N,) each, in order of places across, then along.
     """
-    full, count = packed, 1  # where the next so many pixels are all ink
+    width = packed.shape[1]
+    full, count = packed.ravel(), 1  # where the next so many pixels are all ink
     while count < MIN_RUN:
         step = min(count, MIN_RUN - count)
-        full, count = full & _ahead(full, step, horizontal), count + step
-    firsts = _places(full & ~_ahead(full, -1, horizontal))
-    lasts = _places(full & ~_ahead(full, 1, horizontal))
+        full, count = _and_ahead(full, step, None if horizontal else width), count + step
+    some = np.flatnonzero(full)  # of the words hardly any
+    here, before, after = _beside(full, some, None if horizontal else width)
+    firsts, lasts = _places(here & ~before, some, width), _places(here & ~after, some, width)
     if horizontal:
         (level, first), (_, last) = firsts, lasts
     else:
@@ -170,31 +175,50 @@ def _find_runs(packed: Bits, horizontal: bool) -> tuple[Integers, Integers, Inte
     return level, first, last + MIN_RUN
 
 
-def _ahead(packed: Bits, steps: int, horizontal: bool) -> Bits:
-    """At each pixel the one so many steps, less than 64, farther right, or farther down; nothing beyond."""
-    if not horizontal:
-        moved = np.zeros_like(packed)
-        if steps > 0:
-            moved[:-steps] = packed[steps:]
-        else:
-            moved[-steps:] = packed[:steps]
-        return moved
-    aside, rest = np.uint64(abs(steps)), np.uint64(64 - abs(steps))
-    if steps > 0:
-        moved = packed << aside
-        moved[:, :-1] |= packed[:, 1:] >> rest
-    else:
-        moved = packed >> aside
-        moved[:, 1:] |= packed[:, :-1] << rest
-    return moved
+def _and_ahead(words: Bits, steps: int, width: int | None) -> Bits:
+    """The pixels that are ink as the one so many steps, 1 to 63, farther on is; beyond the end nothing is.
+
+    Args:
+        words: uint64 (N,), the rows that ``_packed`` returns one after the other.
+        steps: to the right, or down.
+        width: how many words a row has, for steps down; None for steps to the right.
+    """
+    if width is None:
+        ahead = words << np.uint64(steps)
+        ahead[:-1] |= words[1:] >> np.uint64(64 - steps)
+        ahead &= words
+        return ahead
+    both, down = np.zeros_like(words), steps * width
+    np.bitwise_and(words[:-down], words[down:], out=both[:-down])
+    return both
 
 
-def _places(packed: Bits) -> tuple[Integers, Integers]:
-    """Rows and columns of the few pixels that are ink, in reading order."""
-    flat = packed.ravel()
-    some = np.flatnonzero(flat)
-    bits = np.flatnonzero(np.unpackbits(flat[some].astype(">u8").view(np.uint8)))
-    row, word = np.divmod(some[bits >> 6], packed.shape[1])
+def _beside(words: Bits, some: Integers, width: int | None) -> tuple[Bits, Bits, Bits]:
+    """Some of the words, int (M,), as ``_and_ahead`` takes them, uint64 (M,) each.
+
+    Returns:
+        The words; in them at each pixel the one before it, to the left or above; and the one after it.
+    """
+    step = width or 1
+    framed = np.zeros(len(words) + 2 * step, np.uint64)
+    framed[step:-step] = words
+    before, here, after = framed[some], framed[some + step], framed[some + 2 * step]
+    if width is None:
+        one, most = np.uint64(1), np.uint64(63)
+        before, after = (here >> one) | (before << most), (here << one) | (after >> most)
+    return here, before, after
+
+
+def _places(words: Bits, some: Integers, width: int) -> tuple[Integers, Integers]:
+    """Rows and columns of the pixels that are ink in some words, in reading order.
+
+    Args:
+        words: uint64 (M,), the highest bit first.
+        some: int (M,) their places among all words, in reading order.
+        width: how many words a row has.
+    """
+    bits = np.flatnonzero(np.unpackbits(words.astype(">u8").view(np.uint8)).view(np.bool_))
+    row, word = np.divmod(some[bits >> 6], width)
     return row, 64 * word + (bits & 63)
 
 
@@ -219,12 +243,12 @@ def _connect_runs(level: Integers, first: Integers, last: Integers) -> Integers:
     lower = np.arange(len(upper)) - np.repeat(np.cumsum(counts) - counts - begin, counts)
     root = np.arange(len(level))
     while True:
-        pairs = np.sort(np.stack([root[upper], root[lower]]), axis=0)
-        apart = pairs[0] != pairs[1]
+        one, other = root[upper], root[lower]
+        apart = one != other
         if not apart.any():
-            return np.unique(root, return_inverse=True)[1]
-        upper, lower = upper[apart], lower[apart]
-        root[pairs[1, apart]] = pairs[0, apart]
+            return (np.cumsum(root == np.arange(len(root))) - 1)[root]
+        upper, lower, one, other = upper[apart], lower[apart], one[apart], other[apart]
+        root[np.maximum(one, other)] = np.minimum(one, other)
         while (root[root] != root).any():
             root = root[root]
 

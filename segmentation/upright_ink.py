@@ -18,7 +18,7 @@ from segmentation.templates import Box
 
 CUT_DPI = 300.0  # of every field raster, whatever the template's own, so that sizes in pixels mean the same
 OWN_SCALE = 0.02  # by which a page may be finer or coarser than that and is not scaled
-FEWEST_ROWS = 256  # of ink that are laid upright at a time: what they share with the next is found twice
+FEWEST_ROWS = 64  # of ink that are laid upright at a time
 MOST_COPIES = 1000  # of strips; where that many are not enough, more rows are laid at a time
 STEEPEST = 0.5  # across over along of a shear; registration finds no form that lies as much askew
 
