@@ -9,7 +9,7 @@ import pytest
 
 from segmentation.components import find_components
 from segmentation.cuts import MAX_CUTS, MAX_SLANT, estimate_slant, find_cuts, stroke_width
-from segmentation.glyphs import LINE_LIMITS, CandidateLimits, make_candidates
+from segmentation.glyphs import LINE_LIMITS, CandidateLimits, make_candidates, page_boxes
 from segmentation.normalization import normalize_glyph
 from segmentation.pieces import MAX_COMPONENTS, cut_pieces
 from segmentation.templates import Box
@@ -270,6 +270,19 @@ def test_boxes_are_in_page_pixels():
     _, line = line_of(image, to_page=quarter_turn)
     whole = np.argmax(line.stops - line.starts)
     assert line.boxes[whole] == pytest.approx((1000 - 2 * 95, 30 + 2 * 150, 2 * 60, 2 * 50))
+
+
+def test_boxes_of_several_rasters_go_to_the_page_by_their_own_maps():
+    rng = np.random.default_rng(0)
+    maps = [rng.uniform(-2, 2, (2, 3)) for _ in range(3)]
+    boxes = rng.uniform(1, 50, (20, 4)).astype(np.float32)
+    which = rng.integers(0, 3, 20)
+    for box, map_of, found in zip(boxes, which, page_boxes(boxes, maps, which), strict=True):
+        x, y, width, height = box.astype(float)
+        corners = np.array([(a, b, 1.0) for a in (x, x + width) for b in (y, y + height)])
+        mapped = corners @ maps[map_of].T
+        least, most = mapped.min(axis=0), mapped.max(axis=0)
+        np.testing.assert_allclose(found, [*least, *(most - least)], rtol=1e-4, atol=1e-3)
 
 
 def test_the_lattice_can_be_walked_from_end_to_end():

@@ -1,5 +1,7 @@
 """What is done on bits is what would be done on pixels: runs of ink, gaps, thicknesses."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -122,3 +124,14 @@ def test_components_left_out_leave_no_gap_in_the_numbers(kind):
     for number, old in enumerate(np.flatnonzero(keep), start=1):
         assert ((whole == number) == (parts.labels == old + 1)).all()
     assert (whole > 0).sum() == few.areas.sum()
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32])
+def test_components_get_other_names(kind):
+    """Of rasters with short labels, which OpenCV looks up, and with long ones."""
+    found = find_components(noise((60, 90), 0.1))
+    parts = replace(found, labels=found.labels.astype(kind))
+    names = np.random.default_rng(1).permutation(len(parts) + 1).astype(np.uint16)
+    renamed = parts.renamed(names)
+    assert renamed.dtype == np.uint16
+    np.testing.assert_array_equal(renamed, names[parts.labels])
