@@ -7,7 +7,7 @@ import os
 _TRIM_THRESHOLD = -1
 _MMAP_THRESHOLD = -3
 _LARGEST_BUFFER = 32 << 20  # bytes; no buffer of a usual page is larger, and glibc takes no more
-_KEPT_FREE = 24 << 20  # bytes
+_KEPT_FREE = 40 << 20  # bytes
 _BY_USER = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 
 
