@@ -36,7 +36,8 @@ def lying_strokes(
         bool (N,), without the columns that are ``touched``.
     """
     lying = np.zeros_like(touched)
-    thick = _closed((thickness >= usual + THICKER) & ~touched)
+    # Of 16 bits: what stands between rules may be the largest number of 8.
+    thick = _closed((thickness >= usual.astype(np.uint16) + THICKER) & ~touched)
     together = _closed(thick | touched).view(np.uint8)
     changes = np.flatnonzero(np.diff(together, prepend=0, append=0))
     firsts, lasts = changes[::2], changes[1::2]

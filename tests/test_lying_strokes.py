@@ -109,6 +109,14 @@ def test_what_does_not_lie_along_the_rule(thick, contacts):
     assert found(thick=thick, contacts=contacts) == []
 
 
+def test_nothing_lies_between_two_rules():
+    thickness, usual, touched, *_ = columns(thick=[(110, 200, 2)], contacts=[(100, 110)])
+    thickness[200:208], usual[200:208] = 0, 255
+    begins, ends = np.array([0, 208]), np.array([200, 400])
+    lying = lying_strokes(thickness, usual, touched, begins, ends)
+    assert np.flatnonzero(np.diff(lying, prepend=False, append=False)).tolist() == [110, 200]
+
+
 def test_no_rule_long_enough():
     empty = np.zeros(CORNER, np.uint8)
     lying = lying_strokes(empty, empty + 255, empty > 0, np.array([0]), np.array([CORNER]))
