@@ -2,7 +2,7 @@
 
 import argparse
 
-from jobs import composed, evaluate_dataset, evaluate_recipe
+from jobs import composed, evaluate_dataset
 from jobs.exit_codes import CommandError, ExitCode
 
 EPILOG = f"""examples of forms:
@@ -32,9 +32,9 @@ _OF_DATASETS = (
     "promote",
     "database",
 )
-_OF_COMPOSED = ("lines", "seed", "pictures", "spoilt")
+_OF_COMPOSED = ("lines", "seed", "pictures")
 _OF_OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
-    "OUT": {"--dataset": (*_OF_DATASETS, "model"), "--composed": _OF_COMPOSED},
+    "OUT": {"--dataset": (*_OF_DATASETS, "model"), "--composed": (*_OF_COMPOSED, "spoilt")},
     "--dataset": {"OUT": _OF_FORMS, "--composed": _OF_COMPOSED},
     "--composed": {"OUT": _OF_FORMS, "--dataset": _OF_DATASETS},
 }
@@ -73,8 +73,6 @@ def run(args: argparse.Namespace) -> int:
         )
     for other, names in _OF_OTHERS[chosen[0]].items():
         for name in names:
-            if name == "spoilt" and args.dataset == evaluate_recipe.NAME:
-                continue
             if getattr(args, name) not in (None, False):
                 raise CommandError(ExitCode.USAGE, f"--{name}: goes with {other}. Leave it out.")
     if args.composed:

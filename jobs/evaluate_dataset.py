@@ -27,8 +27,7 @@ from segmentation.normalization import normalize_glyph
 
 EPILOG = f"""data sets:
 {describe_datasets()}
-
-  recipe: what the training of the shipped model holds out, all its sets in one table (--data)
+recipe           what the training of the shipped model holds out, all its sets in one table (--data)
 
 examples:
   formscribe evaluate --dataset mnist --charset digits
@@ -40,17 +39,6 @@ examples of an old and a new model:
   formscribe evaluate --dataset corrections:out --model runs/mine/model.tflite --against shipped \\
       --also rendered --also mnist --promote models/mine.tflite
 """
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the command."""
-    parser.add_argument(
-        "--dataset",
-        required=True,
-        metavar="NAME",
-        help="a name below, folder:PATH (one folder a class), npz:PATH or corrections:OUT",
-    )
-    add_dataset_arguments(parser)
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +87,10 @@ def run(args: argparse.Namespace) -> int:
             )
     if args.dataset == evaluate_recipe.NAME:
         return evaluate_recipe.run(args)
+    if args.spoilt:
+        raise CommandError(
+            ExitCode.USAGE, "--spoilt: goes with --composed or --dataset recipe. Leave it out."
+        )
     if args.against is not None:
         if args.confusion:
             raise CommandError(ExitCode.USAGE, "--confusion: is drawn of one model. Leave out --against.")

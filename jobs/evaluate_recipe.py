@@ -11,16 +11,14 @@ from jobs import scoring
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.models import open_model
 from jobs.recipe import held_out_sets
-from model.alphabets import charset_mask
-from model.classifier import Classifier
-from model.datasets import DatasetError, LabelledCrops
-from model.evaluation import Evaluation, compare
+from model.datasets import DatasetError
+from model.evaluation import Evaluation
 
 NAME = "recipe"
 # Flags that mean nothing here: every set has its own part, kinds and place.
 _NOT_HERE = ("split", "charset", "download", "database", "against")
 _CONFUSIONS = 5
-_BARS, _BAR = 12, 28  # drawn of each set; pixels of one with the space beside it
+_BARS, _BAR_WIDTH, _BAR_GAP = 12, 20, 8  # drawn of each set; pixels of one, and of the space beside it
 _COLUMNS, _PANEL = 3, (368, 230)  # side by side; pixels of one set
 
 
@@ -43,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         sets = held_out_sets(Path(args.data), args.spoilt)
     except DatasetError as error:
         raise CommandError(ExitCode.NO_INPUT, f"--data: {error}") from None
-    results = measure(classifier, sets)
+    results = scoring.compare_sets(scoring.classify_sets(classifier, sets), sets)
     print(format_table(results))
     try:
         if args.json:
@@ -59,18 +57,6 @@ def run(args: argparse.Namespace) -> int:
             ExitCode.USAGE, f"--confusion {args.confusion}: {error}. Name a .png file."
         ) from None
     return int(ExitCode.OK)
-
-
-def measure(classifier: Classifier, sets: Mapping[str, LabelledCrops]) -> dict[str, Evaluation]:
-    """The figures of every set and kind of character in it, as ``set/kind``, the kind known."""
-    results = {}
-    for name, log_probs in scoring.classify_sets(classifier, sets).items():
-        labels = sets[name].labels
-        for group in scoring.GROUPS:
-            inside = charset_mask(group)[labels]
-            if inside.any():
-                results[f"{name}/{group}"] = compare(log_probs[inside], labels[inside], group)
-    return results
 
 
 def format_table(results: Mapping[str, Evaluation]) -> str:
@@ -102,10 +88,10 @@ def _draw_bars(draw: ImageDraw.ImageDraw, corner: tuple[int, int], name: str, re
     worst = result.worst(_BARS)
     base, tallest = corner[1] + _PANEL[1] - 44, _PANEL[1] - 100
     for bar, (truth, read, count) in enumerate(worst):
-        x = left + bar * _BAR
+        x = left + bar * (_BAR_WIDTH + _BAR_GAP)
         height = max(1, round(tallest * count / worst[0][2]))
-        draw.rectangle((x, base - height, x + _BAR - 8, base), "#b5533c")
-        middle = x + (_BAR - 8) / 2
+        draw.rectangle((x, base - height, x + _BAR_WIDTH, base), "#b5533c")
+        middle = x + _BAR_WIDTH / 2
         draw.text((middle, base - height - 3), str(count), "black", small, "md")
         draw.text((middle, base + 12), truth, "black", font, "mm")
         draw.text((middle, base + 29), read, "#b5533c", font, "mm")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.alphabets import CHARACTERS, CLASS_COUNT, charset_mask
 from model.classifier import Classifier, LiteRtClassifier
 from model.datasets import LabelledCrops
-from model.evaluation import compare, fit_temperature, restrict
+from model.evaluation import Evaluation, compare, fit_temperature, restrict
 
 GROUPS = ("digits", "upper", "lower")
 CALIBRATED_ON = ("unipen_held_out_writers", "sd19_cleaned_held_out")
@@ -25,23 +25,31 @@ def group_masks(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     return table[labels]
 
 
-def score_sets(
+def compare_sets(
     log_probs: Mapping[str, NDArray[np.float32]], sets: Mapping[str, LabelledCrops]
-) -> dict[str, Any]:
-    """Accuracy (field type known) and calibration error of every set and kind of character in it."""
-    scores: dict[str, Any] = {}
+) -> dict[str, Evaluation]:
+    """The figures of every set and kind of character in it, by ``set/kind``; the kind is known."""
+    results: dict[str, Evaluation] = {}
     for name, crops in sets.items():
         for group in GROUPS:
             inside = charset_mask(group)[crops.labels]
-            if not inside.any():
-                continue
-            result = compare(log_probs[name][inside], crops.labels[inside], group)
-            scores[f"{name}/{group}"] = {
-                "count": result.count,
-                "accuracy": round(result.accuracy, 5),
-                "expected_calibration_error": round(result.calibration_error, 5),
-            }
-    return scores
+            if inside.any():
+                results[f"{name}/{group}"] = compare(log_probs[name][inside], crops.labels[inside], group)
+    return results
+
+
+def score_sets(
+    log_probs: Mapping[str, NDArray[np.float32]], sets: Mapping[str, LabelledCrops]
+) -> dict[str, Any]:
+    """Accuracy and calibration error of every set and kind of character in it, as a card states them."""
+    return {
+        name: {
+            "count": result.count,
+            "accuracy": round(result.accuracy, 5),
+            "expected_calibration_error": round(result.calibration_error, 5),
+        }
+        for name, result in compare_sets(log_probs, sets).items()
+    }
 
 
 def classify_sets(

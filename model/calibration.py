@@ -7,8 +7,8 @@ model leaves out counts once a character, and on the evidence for the reading (`
 the decoder's own probability takes too little notice. It never changes which reading is best.
 
 Method: beta calibration (Kull, Silva Filho, Flach, "Beta calibration: a well-founded and easily implemented
-improvement on logistic calibration for binary classifiers", AISTATS 2017). The maps are
-fitted by ``model.calibration_fit``.
+improvement on logistic calibration for binary classifiers", AISTATS 2017). The maps are fitted by
+``model.calibration_fit``.
 
 What a map was fitted on are rows composed of held-out characters, not pages. Where hands, pens or scanners
 are unlike those, so are the errors; check a sample of the accepted fields of one's own forms.

@@ -38,9 +38,8 @@ _LEAST_HEARD = 0.01
 _HEIGHT_STEPS = np.geomspace(0.63, 2.0, 9)  # of the cap height, in heights of the row's usual candidate
 _BASE_STEPS = np.linspace(-0.45, 0.45, 7)  # of the base line, in such heights
 _GRID = np.array([(base, height) for base in _BASE_STEPS for height in _HEIGHT_STEPS])
-_BLOCK = (
-    64  # candidates for which the grid is computed in one go: what the nearest memory of a processor holds
-)
+# Candidates for which the grid is computed in one go: what the nearest memory of a processor holds.
+_BLOCK = 64
 
 
 def weigh_labels(
@@ -70,12 +69,9 @@ def weigh_labels(
         return labels
     top, bottom = bounds[:, 1].astype(np.float64), bounds[:, 3].astype(np.float64)
     ends = (0, len(labels)) if ends is None else ends
-    parts = [(first, trust[first:last]) for first, last in pairwise(ends)]
-    heard = [
-        first + np.flatnonzero(own > min(_LEAST_HEARD, 0.5 * own.max(initial=0.0))) for first, own in parts
-    ]
+    heard = [first + _heard(trust[first:last]) for first, last in pairwise(ends)]
     rows = [row for row, own in enumerate(heard) if len(own)]  # no other has any trust
-    base, height = np.zeros(len(parts)), np.ones(len(parts))
+    base, height = np.zeros(len(heard)), np.ones(len(heard))
     of_kind = labels @ kinds.members
     base[rows], height[rows] = _find_lines(
         of_kind, trust, top, bottom, [heard[row] for row in rows], kinds, spread

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs import cli, evaluate_recipe
+from jobs import cli, evaluate_recipe, scoring
 from jobs.recipe import HELD_OUT_WRITERS
 from model.alphabets import CLASS_COUNT, class_index
 from model.datasets import DatasetError, LabelledCrops
@@ -72,7 +72,8 @@ def test_a_row_for_each_set_and_kind(reader, tmp_path, capsys):
 
 
 def test_a_picture_of_nothing_wrong_is_no_error(tmp_path):
-    results = evaluate_recipe.measure(Reader(), {"right": crops("right", "123")})
+    sets = {"right": crops("right", "123")}
+    results = scoring.compare_sets(scoring.classify_sets(Reader(), sets), sets)
     evaluate_recipe.draw_confusions(results, tmp_path / "c.png")
     assert "nothing" in evaluate_recipe.format_table(results)
 
