@@ -3,6 +3,10 @@
 OpenCV decodes: on a grey page of 2560x3300 it takes 11 ms where Pillow takes 13, in colour 50 against 85, and
 it refuses pixel data that end early, which Pillow takes for a page. Every chunk's checksum is verified first,
 so that damage is found before any pixel is made.
+
+Pages of one bit, as most form scanners write them, are decoded eight pixels at a time: what is stored is the
+same as that of a grey picture an eighth as wide, since the filters of PNG work on bytes (PNG specification,
+section 9.2), and so the decoder is told that it is one. That takes half the time or less.
 """
 
 import struct
@@ -30,6 +34,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION = 0x0112
 _GRAY = 0
 _BYTES_WITHOUT_ALPHA = 8  # 2 unless some colour is transparent; with alpha as many as a channel has bits
+_IDAT, _IEND = b"IDAT", b"IEND"
 _ROWS = 256  # that are laid over white at a time
 _COLOR_TYPES_WITH_ALPHA = (4, 6)
 _METRES_PER_INCH = 0.0254
@@ -40,10 +45,14 @@ _CHECKSUM = struct.Struct(">I")
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """Of a PNG, what decides how its pixels are read."""
+    """Of a PNG, what decides how its pixels are read; ``content``: where its compressed pixels lie."""
 
+    width: int
+    height: int
     depth: int
     color_type: int
+    interlaced: bool
+    content: tuple[tuple[int, int], ...]
     transparency: bytes | None
     dpi: float | None
     orientation: int
@@ -67,19 +76,22 @@ class _PngDocument(Document):
 
     def _decode(self, number: int) -> Page:
         header = self._header
-        gray = self._with_alpha() if _has_alpha(header) else self._pixels(cv2.IMREAD_GRAYSCALE)
+        if _has_alpha(header):
+            gray = self._with_alpha()
+        elif header.depth == 1 and header.color_type == _GRAY and not header.interlaced:
+            gray = self._bits()
+        else:
+            gray = _decoded(self._data, cv2.IMREAD_GRAYSCALE)
         return Page(upright(gray, header.orientation), number, header.dpi)
 
-    def _pixels(self, mode: int) -> NDArray[np.uint8]:
-        # OpenCV would apply the orientation in some modes and not in others.
-        flags = mode if mode == cv2.IMREAD_UNCHANGED else mode | cv2.IMREAD_IGNORE_ORIENTATION
-        pixels = cv2.imdecode(np.frombuffer(self._data, np.uint8), flags)
-        if pixels is None:
-            raise corrupt("PNG", "its pixels cannot be decoded")
-        return np.asarray(pixels)
+    def _bits(self) -> NDArray[np.uint8]:
+        header = self._header
+        packed = _decoded(_eight_pixels_as_one(self._data, header), cv2.IMREAD_GRAYSCALE)
+        gray = np.unpackbits(packed, axis=1, count=header.width)
+        return np.negative(gray, out=gray)  # 1 becomes 255
 
     def _with_alpha(self) -> NDArray[np.uint8]:
-        pixels = self._pixels(cv2.IMREAD_UNCHANGED)
+        pixels = _decoded(self._data, cv2.IMREAD_UNCHANGED)
         if pixels.ndim == 3 and pixels.shape[2] == 4:
             over_white = np.empty(pixels.shape[:2], np.uint8)
             for top in range(0, len(pixels), _ROWS):  # what is needed besides then stays small
@@ -89,6 +101,29 @@ class _PngDocument(Document):
         if self._header.color_type == _GRAY and self._header.transparency:
             gray[pixels == _transparent_gray(self._header)] = 255
         return gray
+
+
+def _decoded(data: bytes, mode: int) -> NDArray[np.uint8]:
+    # OpenCV would apply the orientation in some modes and not in others.
+    flags = mode if mode == cv2.IMREAD_UNCHANGED else mode | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        raise corrupt("PNG", "its pixels cannot be decoded")
+    return np.asarray(pixels)
+
+
+def _eight_pixels_as_one(data: bytes, header: _Header) -> bytes:
+    """The PNG of eight bits a pixel whose pixels are the bytes, eight pixels each, of a PNG of one bit."""
+    *_, compression, filters, interlaced = _HEADER.unpack_from(data, len(SIGNATURE) + _CHUNK.size)
+    width = (header.width + 7) // 8
+    size = _HEADER.pack(width, header.height, 8, _GRAY, compression, filters, interlaced)
+    content = b"".join(data[start:end] for start, end in header.content)
+    return SIGNATURE + _chunk(b"IHDR", size) + _chunk(_IDAT, content) + _chunk(_IEND, b"")
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(content, zlib.crc32(kind))
+    return _CHUNK.pack(len(content), kind) + content + _CHECKSUM.pack(checksum)
 
 
 def _over_white(pixels: NDArray[Any]) -> NDArray[np.uint8]:
@@ -117,22 +152,33 @@ def _eight_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
 def _read_header(data: bytes, limits: ImageLimits) -> _Header:
     """Walks all chunks; the first gives the size, which is checked before the walk goes on."""
     found: dict[bytes, bytes] = {}
+    content: list[tuple[int, int]] = []
     position = len(SIGNATURE)
     while True:
         kind, start, end = _next_chunk(data, position)
         if position == len(SIGNATURE):
             if kind != b"IHDR" or end - start != _HEADER.size:
                 raise corrupt("PNG", "it has no header")
-            width, height, depth, color_type, *_ = _HEADER.unpack_from(data, start)
+            width, height, depth, color_type, *_, interlaced = _HEADER.unpack_from(data, start)
             alpha = color_type in _COLOR_TYPES_WITH_ALPHA
             limits.check_size(width, height, max(depth, 8) + 1 if alpha else _BYTES_WITHOUT_ALPHA)
         elif kind in (b"tRNS", b"pHYs", b"eXIf"):
             found.setdefault(kind, data[start:end])
-        elif kind == b"IEND":
+        elif kind == _IDAT:
+            content.append((start, end))
+        elif kind == _IEND:
             break
         position = end + _CHECKSUM.size
     return _Header(
-        depth, color_type, found.get(b"tRNS"), _dpi(found.get(b"pHYs")), _orientation(found.get(b"eXIf"))
+        width,
+        height,
+        depth,
+        color_type,
+        interlaced != 0,
+        tuple(content),
+        found.get(b"tRNS"),
+        _dpi(found.get(b"pHYs")),
+        _orientation(found.get(b"eXIf")),
     )
 
 

@@ -61,10 +61,40 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def png_of(width: int, height: int, rows: bytes, depth: int = 8, color: int = 0) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + content
+def png_of(
+    width: int,
+    height: int,
+    rows: bytes,
+    depth: int = 8,
+    color: int = 0,
+    *,
+    methods: tuple[int, int, int] = (0, 0, 0),
+    parts: int = 1,
+) -> bytes:
+    """A PNG of filtered rows; ``methods``: of compression, filters, interlacing; so many IDAT chunks."""
+    header = struct.pack(">IIBBBBB", width, height, depth, color, *methods)
+    stored = zlib.compress(rows)
+    size = -(-len(stored) // parts)
+    data = b"".join(chunk(b"IDAT", stored[i : i + size]) for i in range(0, len(stored), size))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+
+
+def filtered(rows: np.ndarray, kind: int) -> bytes:
+    """Rows of bytes, uint8 (H, W), as PNG's filter of a kind from 0 to 4 stores them, one byte a pixel."""
+    signed = rows.astype(int)
+    left, above = np.pad(signed, ((0, 0), (1, 0)))[:, :-1], np.pad(signed, ((1, 0), (0, 0)))[:-1]
+    corner = np.pad(signed, ((1, 0), (1, 0)))[:-1, :-1]
+    nearest = left + above - corner
+    far = [np.abs(nearest - other) for other in (left, above, corner)]
+    paeth = np.where((far[0] <= far[1]) & (far[0] <= far[2]), left, np.where(far[1] <= far[2], above, corner))
+    guess = [np.zeros_like(signed), left, above, (left + above) // 2, paeth][kind]
+    stored = ((signed - guess) % 256).astype(np.uint8)
+    return np.column_stack([np.full(len(rows), kind, np.uint8), stored]).tobytes()
+
+
+def bits_of(pixels: np.ndarray) -> np.ndarray:
+    """A black-and-white page as the bytes of its rows."""
+    return np.packbits(pixels > 0, axis=1)
 
 
 def tiff_of(entries: dict[int, int | tuple[int, ...]], body: bytes = b"", order: str = "<") -> bytes:
@@ -139,6 +169,28 @@ class TestPng:
     def test_one_bit(self):
         assert np.array_equal(read(saved(bitmap(), "PNG")), BINARY)
 
+    @pytest.mark.parametrize("width", [1, 7, 8, 9, 96, WIDTH])
+    @pytest.mark.parametrize("kind", range(5), ids=["none", "sub", "up", "average", "paeth"])
+    def test_one_bit_under_every_filter(self, kind: int, width: int):
+        page = BINARY[:, :width]
+        data = png_of(width, HEIGHT, filtered(bits_of(page), kind), depth=1, parts=3)
+        with Image.open(io.BytesIO(data)) as image:
+            assert np.array_equal(np.asarray(image.convert("L")), page)
+        assert np.array_equal(read(data), page)
+
+    def test_one_bit_interlaced(self):
+        # Pass by pass; of so small a page the second and the third have no pixel.
+        passes = [[[0]], [], [], [[1]], [[1, 0]], [[0, 1], [1, 0]], [[1, 1, 0, 1], [0, 1, 1, 1]]]
+        rows = b"".join(b"\0" + np.packbits(row).tobytes() for rows in passes for row in rows)
+        pixels = [[0, 0, 1, 1], [1, 1, 0, 1], [1, 1, 0, 0], [0, 1, 1, 1]]
+        data = png_of(4, 4, rows, depth=1, methods=(0, 0, 1))
+        assert read(data).tolist() == (255 * np.array(pixels)).tolist()
+
+    @pytest.mark.parametrize("methods", [(1, 0, 0), (0, 1, 0), (0, 0, 2)])
+    def test_one_bit_by_methods_that_png_has_not(self, methods: tuple[int, int, int]):
+        data = png_of(8, 1, b"\0\xaa", depth=1, methods=methods)
+        assert refusal(data) == ImageErrorCode.CORRUPT_IMAGE
+
     def test_palette(self):
         image = Image.fromarray(GRAY).convert("RGB").quantize(4)
         assert image.mode == "P"
@@ -194,6 +246,7 @@ class TestPng:
 
     def test_too_few_rows_are_not_half_a_page(self):
         assert refusal(png_of(4, 4, b"\0\0\0\0\0" * 2)) == ImageErrorCode.CORRUPT_IMAGE
+        assert refusal(png_of(9, 4, b"\0\0\0" * 3, depth=1)) == ImageErrorCode.CORRUPT_IMAGE
 
     def test_without_a_header(self):
         data = b"\x89PNG\r\n\x1a\n" + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
