@@ -82,8 +82,9 @@ def _looked_up(labels: NDArray[np.uint16] | NDArray[np.int32], names: NDArray[Na
     """The name, of names (N + 1,), of each label of a raster, 0..N: a raster of these."""
     if labels.dtype != np.uint16 or not labels.size:
         return names[labels]
-    # OpenCV looks short labels up in a third of the time that numpy takes, in a table of all there may be.
-    table = np.zeros(np.iinfo(np.uint16).max + 1, names.dtype)
+    # OpenCV looks short labels up in a third of the time that numpy takes, in a table of all there may be;
+    # what stands in it for labels that the raster has not is never read.
+    table = np.empty(np.iinfo(np.uint16).max + 1, names.dtype)
     table[: len(names)] = names
     return np.asarray(cv2.LUT(labels, table))
 
