@@ -27,7 +27,7 @@ from pipeline.records import Failure, PageRows, Row, Seen, ShardFile, Totals
 from pipeline.remote import delete_below
 from pipeline.schemas import STATUSES, TABLES
 
-ROW_GROUP_ROWS = 8_192
+ROW_GROUP_ROWS = 4_096
 PACK_ROWS = 512  # are kept as Python objects, which take several times the memory of columns
 SHARD_BYTES = 256 * 1024 * 1024
 RUNS = "_runs"
