@@ -246,6 +246,11 @@ def add_composed_arguments(parser: argparse._ActionsContainer) -> None:
         "--pictures", type=Path, metavar="FOLDER", help="draw the surest wrong readings of each type there"
     )
     parser.add_argument(
+        "--over-frame",
+        action="store_true",
+        help="all fields written over their printed frame, which is taken out again",
+    )
+    parser.add_argument(
         "--spoilt",
         action="store_true",
         help="keep characters of which the data set lost a stroke or tore the picture "
@@ -271,7 +276,9 @@ def run(args: argparse.Namespace) -> int:
         card = model_card(args.model)
         networks = quietly(lambda: load_networks(args.model))
         calibration = Calibration.of_card(card)
-        composer = LineComposer(held_out_sources(Path(args.data), "test", args.spoilt))
+        composer = LineComposer(
+            held_out_sources(Path(args.data), "test", args.spoilt), float(args.over_frame)
+        )
     except (ClassifierError, CalibrationError) as error:
         raise CommandError(ExitCode.BAD_MODEL, f"--model: {error}") from None
     except DatasetError as error:
@@ -280,7 +287,12 @@ def run(args: argparse.Namespace) -> int:
     measured = measure(outcomes, card)
     print(format_figures(measured))
     if args.json:
-        about = {"model_sha256": networks.characters.sha256, "lines": lines, "seed": seed}
+        about = {
+            "model_sha256": networks.characters.sha256,
+            "lines": lines,
+            "seed": seed,
+            "over_frame": args.over_frame,
+        }
         args.json.write_text(json.dumps(about | measured, indent=1) + "\n", "utf-8")
     if args.pictures:
         for path in draw_worst(composer, outcomes, seed, args.pictures):

@@ -223,12 +223,32 @@ def spaced_habits(spacing: str, framed: bool, rng: np.random.Generator) -> LineH
     )
 
 
+def over_frame(habits: LineHabits, rng: np.random.Generator) -> LineHabits:
+    """The same hand in a frame that it writes over, on one side or, seldom, on two."""
+    upper = float(rng.uniform(-0.5, -0.2))
+    lower = float(rng.uniform(1.15, 1.5))
+    ends: list[float | None] = [None, None]
+    for side in rng.choice(4, 1 + int(rng.random() < 0.15), replace=False, p=(0.4, 0.2, 0.2, 0.2)):
+        reach = float(rng.uniform(-0.06, 0.26))  # by which the writing is beyond the middle of the line
+        if side == 0:
+            upper = reach
+        elif side == 1:
+            lower = 1 - reach
+        else:
+            ends[side - 2] = -reach
+    return replace(
+        habits, rule=int(rng.integers(3, 8)), rule_level=lower, upper_level=upper, ends=(ends[0], ends[1])
+    )
+
+
 class LineComposer:
     """Composes rows of writing of one hand each; all chance comes from the generator given to each call."""
 
-    def __init__(self, sources: Mapping[str, Source]) -> None:
-        """Sorts the characters of the sources by hand and kind."""
-        self._sources = sources
+    def __init__(self, sources: Mapping[str, Source], over: float = 0.0) -> None:
+        """Sorts the characters of the sources by hand and kind; ``over`` is the share of rows written over
+        their frame.
+        """
+        self._sources, self._over = sources, over
         self._hands = {name: _Hands(source) for name, source in sources.items()}
 
     def compose(self, rng: np.random.Generator) -> tuple[ComposedLine, list[int]]:
@@ -262,6 +282,8 @@ class LineComposer:
     def _set(
         self, name: str, rows: NDArray[np.int64], habits: LineHabits, rng: np.random.Generator
     ) -> tuple[ComposedLine, list[int]]:
+        if self._over and rng.random() < self._over:
+            habits = over_frame(habits, rng)
         source, capital = self._sources[name], float(rng.uniform(38, 72))
         labels = [int(label) for label in source.labels[rows]]
         extents = [EXTENTS[CHARACTERS[label]] for label in labels]

@@ -32,7 +32,7 @@ _OF_DATASETS = (
     "promote",
     "database",
 )
-_OF_COMPOSED = ("lines", "seed", "pictures")
+_OF_COMPOSED = ("lines", "seed", "pictures", "over_frame")
 _OF_OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
     "OUT": {"--dataset": (*_OF_DATASETS, "model"), "--composed": (*_OF_COMPOSED, "spoilt")},
     "--dataset": {"OUT": _OF_FORMS, "--composed": _OF_COMPOSED},
@@ -74,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     for other, names in _OF_OTHERS[chosen[0]].items():
         for name in names:
             if getattr(args, name) not in (None, False):
-                raise CommandError(ExitCode.USAGE, f"--{name}: goes with {other}. Leave it out.")
+                flag = name.replace("_", "-")
+                raise CommandError(ExitCode.USAGE, f"--{flag}: goes with {other}. Leave it out.")
     if args.composed:
         return composed.run(args)
     if args.dataset:

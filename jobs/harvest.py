@@ -54,10 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="file to write, .npz")
     parser.add_argument("--lines", type=int, default=8000, help="rows of writing to cut (default 8000)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--over", type=float, default=0.0, help="share of rows written over their printed frame (default 0)"
+    )
     args = parser.parse_args(argv)
     cv2.setNumThreads(1)
     rng = np.random.default_rng(args.seed)
-    images, labels = harvest(LineComposer(training_sources(args.data)), args.lines, rng)
+    images, labels = harvest(LineComposer(training_sources(args.data), args.over), args.lines, rng)
     np.savez_compressed(args.out, images=images, labels=labels)
     print(f"{args.out}: {len(labels):,} crops, {int((labels == NOT_A_CHARACTER).sum()):,} of them wrong cuts")
     return 0

@@ -42,6 +42,9 @@ class LineHabits:
         size_spread: standard deviation of the logarithm of each character's size.
         rule: width in pixels of a printed frame drawn along the row and taken out again; 0 for none.
         rule_level: where its lower side runs, from the top of the capitals; 1 is the base line.
+        upper_level: where its upper side runs, likewise; None for well above.
+        ends: how far its left and its right side stand beyond the ends of the writing, below 0 where it is
+            written over; None for well beyond.
     """
 
     gap: float = 0.2
@@ -50,6 +53,8 @@ class LineHabits:
     size_spread: float = 0.06
     rule: int = 0
     rule_level: float = 1.1
+    upper_level: float | None = None
+    ends: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,33 +196,60 @@ def compose_line(
         x += max(2, body.shape[1] + round(max(step, -0.3) * capital))
     ink = owner > 0
     lower = margin + habits.rule_level * capital
-    area_height = max(1.35, habits.rule_level + 0.35) * capital
-    upper = lower - area_height
+    if habits.upper_level is None:
+        upper = lower - max(1.35, habits.rule_level + 0.35) * capital
+    else:
+        upper = margin + habits.upper_level * capital
+    written = np.flatnonzero(ink.any(axis=0))
+    sides: list[int | None] = [None, None]
+    if len(written):
+        left, right = (None if end is None else round(end * capital) for end in habits.ends)
+        sides[0] = None if left is None else int(written[0]) - left
+        sides[1] = None if right is None else int(written[-1]) + 1 + right
     if habits.rule:
-        ink = _draw_and_remove_frame(ink, habits.rule, upper, lower, margin, rng)
+        ink = _draw_and_remove_frame(ink, habits.rule, upper, lower, sides, margin, rng)
     used = np.flatnonzero(ink.any(axis=0))
-    right = used[-1] + margin if len(used) else ink.shape[1]
-    return ComposedLine(ink, owner, Box(margin, upper, max(1.0, right - margin), area_height))
+    first = margin if sides[0] is None else sides[0]
+    last = sides[1] if sides[1] is not None else used[-1] + margin if len(used) else ink.shape[1]
+    return ComposedLine(ink, owner, Box(first, upper, max(1.0, last - first), lower - upper))
 
 
 def _draw_and_remove_frame(
-    ink: NDArray[np.bool_], width: int, upper: float, lower: float, margin: int, rng: np.random.Generator
+    ink: NDArray[np.bool_],
+    width: int,
+    upper: float,
+    lower: float,
+    sides: Sequence[int | None],
+    margin: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Prints a ragged frame around the row and takes it out again as on a page."""
+    """Prints a ragged frame around the row and takes it out again as on a page.
+
+    ``sides`` are the columns of its left and right side, None for well beyond the writing.
+    """
     printed = ink.copy()
-    left, right = margin // 2, ink.shape[1] - margin // 2
+    far = margin // 2, ink.shape[1] - margin // 2
+    left, right = (default if side is None else side for side, default in zip(sides, far, strict=True))
     half = width / 2
     for level in (upper, lower):
         rows = np.round(level + rng.normal(0, 0.35, right - left)).astype(np.intp)
         for step in range(-int(half), width - int(half)):
             inside = np.clip(rows + step, 0, ink.shape[0] - 1)
             printed[inside, np.arange(left, right)] = True
-    rows = slice(max(0, round(upper)), min(ink.shape[0], round(lower)))
-    for column in (left, right - 1):
-        printed[rows, max(0, column - int(half)) : column + width - int(half)] = True
+    first, last = max(0, round(upper)), min(ink.shape[0], round(lower))
+    for side, column in zip(sides, (left, right - 1), strict=True):
+        if side is None:
+            printed[first:last, max(0, column - int(half)) : column + width - int(half)] = True
+        else:
+            columns = np.round(column + rng.normal(0, 0.35, last - first)).astype(np.intp)
+            for step in range(-int(half), width - int(half)):
+                inside = np.clip(columns + step, 0, ink.shape[1] - 1)
+                printed[np.arange(first, last), inside] = True
     frame = Frame(float(left), upper, float(right - 1), lower, float(width))
     cleaned, _ = remove_frame(printed, frame)
     # The frame's own remains outside the row are not what is looked for here.
-    cleaned[:, : left + width] = False
-    cleaned[:, right - width :] = False
+    if sides[0] is None:
+        cleaned[:, : left + width] = False
+    if sides[1] is None:
+        cleaned[:, right - width :] = False
     return cleaned

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs import calibrate, composed
+from jobs import calibrate, cli, composed
 from jobs.composed_fields import KINDS, ComposedField, compose_field, has_whole_path, make_fields
 from jobs.composing import (
     DIGITS,
@@ -22,7 +22,7 @@ from model.alphabets import CHARACTERS, CLASS_COUNT
 from model.calibration import Calibration
 from model.decoding import CharacterReading, Lattice, Reading
 from model.networks import Networks
-from segmentation.composition import WRONG_CUT
+from segmentation.composition import WRONG_CUT, ComposedLine
 
 DATA = os.environ.get("FORMSCRIBE_DATA")
 needs_data = pytest.mark.skipif(DATA is None, reason="FORMSCRIBE_DATA names no folder with characters")
@@ -105,6 +105,31 @@ def test_spacing_says_whether_characters_touch(composer: LineComposer) -> None:
         ]
         widths[spacing] = np.mean([np.ptp(np.flatnonzero(row.ink.any(axis=0))) for row in rows])
     assert widths["overlapping"] < 0.75 * widths["free"]
+
+
+def test_over_the_frame_writes_every_row_over_its_frame_and_else_nothing_changes() -> None:
+    """The writing area is the inside of the frame: some of the row lies beyond it, up or to either side."""
+
+    def rows(**over: float) -> list[ComposedLine]:
+        lines = LineComposer({name: bars() for name in ("unipen", "cleaned", "sd19", "mnist")}, **over)
+        return [compose_field(lines, kind("digits 4"), number, seed=1)[0] for number in range(30)]
+
+    usual, none, over = rows(), rows(over=0.0), rows(over=1.0)
+    for row, same in zip(usual, none, strict=True):
+        np.testing.assert_array_equal(row.ink, same.ink)
+    outside = []
+    for row in over:
+        ys, xs = np.nonzero(row.owner)
+        area = row.area
+        room = (ys.min() - area.y, area.bottom - ys.max(), xs.min() - area.x, area.right - xs.max())
+        outside.append(min(room))
+    assert np.mean(np.array(outside) < 4) > 0.9  # at least into the line, which is up to 7 pixels wide
+    assert np.mean(np.array(outside) < 0) > 0.5
+
+
+def test_over_the_frame_goes_with_composed_fields_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate", "--dataset", "mnist", "--over-frame"]) == 2
+    assert "--over-frame: goes with --composed" in capsys.readouterr().err
 
 
 def test_whole_path_needs_every_character_in_order() -> None:

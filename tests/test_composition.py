@@ -105,6 +105,33 @@ def test_a_printed_rule_is_taken_out_and_the_characters_stay(level):
     assert len(set(truth[truth >= 0].tolist())) >= 3
 
 
+@pytest.mark.parametrize(
+    ("habits", "side"),
+    [
+        ({"upper_level": 0.1}, "top"),
+        ({"rule_level": 0.9}, "bottom"),
+        ({"ends": (-0.1, None)}, "left"),
+        ({"ends": (None, -0.1)}, "right"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_row_may_be_written_over_each_side_of_its_frame(habits, side):
+    """The frame goes, what is written beyond it stays, and the writing area is the inside of the frame."""
+    line = compose("20576", replace(PLAIN, rule=5, **habits))
+    ys, xs = np.nonzero(line.owner)
+    beyond = {
+        "top": line.area.y - ys.min(),
+        "bottom": ys.max() + 1 - line.area.bottom,
+        "left": line.area.x - xs.min(),
+        "right": xs.max() + 1 - line.area.right,
+    }
+    assert beyond[side] == pytest.approx(0.1 * CAPITAL, abs=2)
+    assert all(value < 0 for name, value in beyond.items() if name != side)
+    written = line.owner > 0
+    assert (line.ink & written).sum() >= 0.85 * written.sum()
+    assert (line.ink & ~written).sum() <= 0.05 * written.sum()
+
+
 def test_the_writing_area_holds_the_row():
     line = compose("2057")
     ys, xs = np.nonzero(line.ink)
