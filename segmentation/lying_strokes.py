@@ -14,7 +14,7 @@ from segmentation.rule_band import DROPOUT, Integers, Mask
 THICKER = 1  # pixels than the rule is as a whole, in each column but for holes
 THICKER_THAN_BESIDE = 1.0  # pixels than the rule is beside the stroke, on average
 BESIDE, LEAST_BESIDE = 24, 6  # columns on each side of a stroke that tell what the rule is there
-SHORTEST, LONGEST = 5, 90  # columns that lie, without the contacts
+SHORTEST, LONGEST = 3, 90  # columns that lie, without the contacts
 HOLE = DROPOUT  # columns of a stroke that may be thinner, or part it from its contact
 CORNER = 14  # columns at either end of a rule
 

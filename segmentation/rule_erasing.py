@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.hidden_strokes import bridges, passages, runs
 from segmentation.lying_strokes import lying_strokes
 from segmentation.rule_band import (
     BLOCK,
@@ -28,8 +29,7 @@ from segmentation.rule_traces import TracedRules, extents
 
 SLACK = 2.0  # pixels a ragged rule may stick out without being a stroke
 SPUR = 3  # columns: what sticks out on fewer is raggedness
-MAX_BRIDGE = 30  # columns between two strokes that may be one written along the rule
-LEAN_OVER = 5  # rows over which strokes must lean towards each other to be joined
+WIDEST_DROPOUT = 12  # columns of a stroke that dropped out: what is wider lies beside the rule
 LONG_RUN = 81  # columns of ink along a rule that are a rule themselves
 
 _NONE, _ALL = np.uint64(0), np.uint64((1 << 64) - 1)
@@ -43,7 +43,8 @@ def erase_rules(
     """Erases traced rules from their targets, but for the strokes of their ink that touch or cross them.
 
     A stroke that touches from one side keeps its end up to the middle of the rule, a crossing one is kept
-    whole and joined where it dropped out, and so is one that lies along the rule. Ink beside the rule stays.
+    whole and joined where it dropped out, and so is one that lies along the rule or passes through it. Ink
+    beside the rule stays.
 
     Args:
         traced: the rules.
@@ -55,18 +56,20 @@ def erase_rules(
     band = _without_other_rules(traced, halves)
     closed = _closed(band)
     up, down = extents(band)
-    above, below, crossing = _strokes(traced, up, down, closed, halves)
-    above |= _bridges(traced, above, -1, halves)
-    below |= _bridges(traced, below, 1, halves)
+    above, below, dropped = _strokes(traced, up, down, closed, halves)
+    crossing = (above & below) | dropped
+    passing = passages(traced, above, below, crossing)
+    above |= bridges(traced, above, crossing, -1, halves)
+    below |= bridges(traced, below, crossing, 1, halves)
     usual = np.append(np.floor(2 * halves), 255).astype(np.uint8)[traced.rule_of]
     lying = lying_strokes(up + down, usual, above | below | crossing, traced.begins, traced.ends)
-    whole = crossing | lying
+    whole = crossing | lying | passing
     erased = np.where(whole, _NONE, _by_column(traced, _around_middle(np.ceil(halves + SLACK))))
     erased &= ~_beyond_gaps(traced, band, halves)
     erased &= np.where(above, _BELOW, _ALL)
     erased &= np.where(below, _ABOVE, _ALL)
     near = _by_column(traced, _around_middle(np.ceil(halves + DROPOUT)))
-    joined = np.where(crossing, closed & near, _NONE)
+    joined = np.where(dropped, closed & near, _NONE)
     _apply(traced, rules, targets, erased, joined, np.ceil(halves + SLACK).astype(int))
 
 
@@ -90,8 +93,9 @@ def _apply(
     keep = _pixels(~erased.astype("<u4"))  # the higher bits go
     lying_keep = turned(keep)
     joining = np.logical_or.reduceat(joined != 0, parts)[::2].tolist()  # hardly any
-    places = _rows(traced.which, traced.begins, traced.ends, traced.firsts, traced.tops, lows, highs)
-    for (which, begin, end, first, top, low, high), some in zip(places, joining, strict=True):
+    columns_of = traced.which, traced.begins, traced.ends, traced.firsts, traced.tops, lows, highs
+    places = zip(*(numbers.tolist() for numbers in columns_of), joining, strict=True)
+    for which, begin, end, first, top, low, high, some in places:
         rule, height = rules[which], rules[which].size[0]
         target = targets[which].T if rule.upright else targets[which]
         columns = slice(first, first + end - begin)
@@ -157,7 +161,10 @@ def _beyond_gaps(traced: TracedRules, band: Bits, halves: Floats) -> Bits:
 def _strokes(
     traced: TracedRules, up: NDArray[np.uint8], down: NDArray[np.uint8], closed: Bits, halves: Floats
 ) -> tuple[Mask, Mask, Mask]:
-    """Columns, bool (N,) each, at which a stroke touches from above, from below, or crosses.
+    """Columns, bool (N,) each, at which a stroke touches from above, from below, or crosses but dropped out.
+
+    Scanners drop pixels beside a rule, over the whole width of a stroke. Where some of a stroke crosses in
+    full, what is beside it is no part that dropped out but the inside of a bend.
 
     ``up`` and ``down`` are uint8 (N,), how far the ink reaches from the middle of the rule.
     """
@@ -167,7 +174,14 @@ def _strokes(
     # Fewer columns than a spur has are the ragged edge of a rule.
     kernel = np.ones((1, SPUR), np.uint8)
     above, below, crossing = cv2.morphologyEx(touched.view(np.uint8), cv2.MORPH_OPEN, kernel).view(np.bool_)
-    return above, below, crossing
+    in_full = above & below
+    dropped = crossing & ~in_full
+    firsts, lasts = runs(dropped)
+    beside = in_full[np.maximum(firsts - 1, 0)] | in_full[np.minimum(lasts, len(in_full) - 1)]
+    none = beside | (lasts - firsts > WIDEST_DROPOUT)
+    for first, last in zip(firsts[none].tolist(), lasts[none].tolist(), strict=True):
+        dropped[first:last] = False
+    return above, below, dropped
 
 
 def _without_other_rules(traced: TracedRules, halves: Floats) -> Bits:
@@ -207,44 +221,3 @@ def _over_columns(bits: Bits, count: int, combine: Callable[..., Bits]) -> Bits:
         combined[:-step] = combine(combined[:-step], combined[step:])
         done += step
     return combined
-
-
-def _bridges(traced: TracedRules, touched: Mask, direction: int, halves: Floats) -> Mask:
-    """Columns between two strokes that run together inside the rule, like the bottom of a u written on it.
-
-    ``direction`` is -1 for strokes that come from above, 1 from below. Two neighbouring contacts are joined
-    if they are at most ``MAX_BRIDGE`` apart and both lean towards each other.
-    """
-    joined = np.zeros_like(touched)
-    changes = np.flatnonzero(touched[1:] != touched[:-1]) + 1
-    bounds = np.concatenate([[0], changes]) if touched[0] else changes
-    bounds = np.append(bounds, len(touched)) if len(bounds) % 2 else bounds
-    lefts, rights = bounds[1:-1:2], bounds[2::2]
-    near = (rights - lefts <= MAX_BRIDGE) & (traced.rule_of[lefts - 1] == traced.rule_of[rights])
-    rules = traced.rule_of[rights]
-    distances = MARGIN + direction * np.rint(halves + SLACK + 1).astype(np.intp)
-    begins, ends = traced.begins.tolist(), traced.ends.tolist()
-    for left_stop, right_start, rule in _rows(lefts[near], rights[near], rules[near]):
-        first = max(begins[rule], left_stop - 1 - SPUR - LEAN_OVER)
-        last = min(ends[rule], right_start + SPUR + LEAN_OVER)
-        center = (left_stop + right_start) // 2 - first
-        bit = int(distances[rule])
-        if _lean_together(traced.band[first:last], (bit, bit + direction * LEAN_OVER), center):
-            joined[left_stop:right_start] = True
-    return joined
-
-
-def _rows(*columns: Integers) -> list[tuple[int, ...]]:
-    return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def _lean_together(band: Bits, bits: Sequence[int], center: int) -> bool:
-    """Whether two strokes, before and after a column, are farther apart at the second of two bits."""
-    gaps = []
-    for bit in bits:
-        inked = np.flatnonzero(band & np.uint64(1 << bit))
-        split = int(np.searchsorted(inked, center))
-        if split in (0, len(inked)):
-            return False
-        gaps.append((center - int(inked[split - 1]), int(inked[split]) - center))
-    return all(far - close >= 1 for close, far in zip(*gaps, strict=True))
