@@ -40,6 +40,7 @@ from model.networks import load_networks
 
 # Of letters and text the evidence was tried too: it said nothing that held for other hands.
 WITH_EVIDENCE = ("digits",)
+OVER_FRAME = 10  # one field for so many others is written over its printed frame, as a few are on real forms
 
 
 def fit_types(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -118,8 +119,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--data: name the folder with characters/, or set FORMSCRIBE_DATA")
     cv2.setNumThreads(1)
     model, networks = read_model(args.model), load_networks(args.model)
-    composer = LineComposer(held_out_sources(Path(args.data), "calibration"))
-    fields = make_fields(composer, networks, KINDS, args.lines, args.seed)
+    sources = held_out_sources(Path(args.data), "calibration")
+    fields = make_fields(LineComposer(sources), networks, KINDS, args.lines, args.seed)
+    over = -(-args.lines // OVER_FRAME)
+    fields += make_fields(LineComposer(sources, over=1.0), networks, KINDS, over, args.seed + 1)
     types = fit_types(read_fields(fields, Calibration()))
     about = {
         "what": "rows composed of held-out characters, the half that is not measured on; no real pages",

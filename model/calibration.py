@@ -50,8 +50,9 @@ class CalibrationError(ValueError):
 class ConfidenceMap:
     """Stated to true probability.
 
-    ``logit(true) = c + a log(p) - b log(1 - p) + d log(length) + margin * margin + left_out * left_out``, the
-    last two being weights of what ``Evidence`` calls so. 1, 1, 0, 0, 0, 0 is the identity.
+    ``logit(true) = c + a log(p) - b log(1 - p) + d log(length) + margin * margin + left_out * left_out +
+    touching * touching``, the last three being weights of what ``Evidence`` calls so. 1, 1 and five zeros are
+    the identity.
 
     Raises:
         ValueError: ``a`` or ``b`` is negative, so that the map would fall, or a number is not finite.
@@ -63,11 +64,12 @@ class ConfidenceMap:
     d: float = 0.0
     margin: float = 0.0
     left_out: float = 0.0
+    touching: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuses maps that fall."""
         rising = 0 <= self.a < math.inf and 0 <= self.b < math.inf
-        if not rising or not all(map(math.isfinite, (self.c, self.d, self.margin, self.left_out))):
+        if not rising or not all(map(math.isfinite, self.weights[2:])):
             raise ValueError(f"no rising map is {self}")
 
     def __call__(self, probability: float, length: int = 1, evidence: Evidence = NONE) -> float:
@@ -82,13 +84,13 @@ class ConfidenceMap:
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Its six numbers."""
-        return self.a, self.b, self.c, self.d, self.margin, self.left_out
+        """Its seven numbers."""
+        return self.a, self.b, self.c, self.d, self.margin, self.left_out, self.touching
 
     @property
     def asks_for_evidence(self) -> bool:
         """Whether the evidence changes anything."""
-        return self.margin != 0.0 or self.left_out != 0.0
+        return any(self.weights[4:])
 
 
 IDENTITY = ConfidenceMap()
@@ -188,13 +190,15 @@ def _mapped(
         float64 (N,), 0..1.
     """
     weights = np.array([map_.weights for map_ in maps]).reshape(-1, len(IDENTITY.weights))
-    a, b, c, d, margin, left_out = np.repeat(weights, 1 if repeats is None else repeats, axis=0).T
+    weights = np.repeat(weights, 1 if repeats is None else repeats, axis=0)
+    a, b, c, d = weights[:, :4].T
     p = np.clip(np.asarray(stated, np.float64), LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY)
     logits = c + a * np.log(p) - b * np.log1p(-p)
     if lengths is not None:
         logits += d * np.log(np.maximum(lengths, 1))
     if evidence is not None:
-        logits += margin * [one.margin for one in evidence] + left_out * [one.left_out for one in evidence]
+        said = np.array([(one.margin, one.left_out, one.touching) for one in evidence]).reshape(-1, 3)
+        logits += (weights[:, 4:] * said).sum(axis=1)
     mapped: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(logits, -700.0, 700.0)))
     return mapped
 

@@ -11,7 +11,7 @@ from model.evidence import Evidence
 
 # Weight of the identity in a fit, in fields, for each number of a map. Ink is left out by hundredths, so that
 # its weight has to be large.
-_PRIOR = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1 / 400])
+_PRIOR = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1 / 400, 1.0])
 _IDENTITY = IDENTITY.weights
 
 
@@ -37,8 +37,9 @@ def fit_map(
         features[:, 3] = np.log(np.maximum(np.asarray(lengths, np.float64), 1))
         free.append(3)
     if evidence is not None:
-        features[:, 4:] = np.array([[one.margin, one.left_out] for one in evidence]).reshape(-1, 2)
-        free += [4, 5]
+        said = [[one.margin, one.left_out, one.touching] for one in evidence]
+        features[:, 4:] = np.array(said).reshape(-1, 3)
+        free += [4, 5, 6]
     truth = np.asarray(right, np.float64)
     best = (math.inf, IDENTITY)
     for slopes in ([0, 1], [1], [0], []):  # a slope that would be negative is left out

@@ -1,5 +1,6 @@
-"""What tells a right reading from a wrong one beside its probability: how surely each label won, and how
-much ink was left out.
+"""What tells a right reading from a wrong one beside its probability: how surely each label won, how much ink
+was left out, and how many characters reach the upper edge of the field, whose printed line may have cost them
+what tells a 9 from a 4.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from model.alphabets import charset_mask
 from model.lattice import Lattice, Reading
 
 _MOST = 12.0  # nats; a label that won by more is no surer
+_MOST_TOUCHING = 3.0  # characters; where more touch the line, the reading is no less sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,12 @@ class Evidence:
         margin: by how much the least sure label won over the next one of the charset, by the classifier
             alone, in nats, 0 to 12. Nothing read won by nothing.
         left_out: share of the row's ink that belongs to no character of the reading, 0..1.
+        touching: characters that reach the upper edge of the writing area, 0 to 3.
     """
 
     margin: float = 0.0
     left_out: float = 0.0
+    touching: float = 0.0
 
 
 NONE = Evidence()
@@ -58,6 +62,7 @@ def evidence_of_rows(
     lengths = [len(chosen[row]) for row in read]
     allowed = np.repeat([charset_mask(charsets[row]) for row in read], lengths, axis=0)
     log_probs[~allowed] = -np.inf
+    high = np.concatenate([lattices[row].bounds[chosen[row], 1] for row in read]) <= 0
     every, best = np.arange(len(log_probs)), log_probs.argmax(axis=1)
     first = log_probs[every, best]
     log_probs[every, best] = -np.inf
@@ -74,7 +79,8 @@ def evidence_of_rows(
     firsts = np.cumsum([0, *lengths[:-1]])
     least = np.minimum.reduceat(margins, firsts).tolist()
     used = np.add.reduceat(taken.astype(np.float64), firsts).tolist()
-    for row, margin, own in zip(read, least, used, strict=True):
+    touching = np.minimum(np.add.reduceat(high.astype(np.float64), firsts), _MOST_TOUCHING).tolist()
+    for row, margin, own, reaching in zip(read, least, used, touching, strict=True):
         left_out = min(max(1.0 - own / inked[row], 0.0), 1.0) if inked[row] > 0 else 0.0
-        evidence[row] = Evidence(margin, left_out)
+        evidence[row] = Evidence(margin, left_out, reaching)
     return evidence

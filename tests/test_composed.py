@@ -144,7 +144,7 @@ def test_whole_path_needs_every_character_in_order() -> None:
 def field_of(truth: str, verdict: list[int]) -> ComposedField:
     count = len(verdict)
     numbers = np.arange(count, dtype=np.int16)
-    bounds = np.zeros((count, 4), np.float32)
+    bounds = np.full((count, 4), 0.2, np.float32)
     lattice = Lattice(
         numbers,
         numbers + 1,

@@ -10,14 +10,17 @@ from model.evidence import Evidence, evidence_of
 from model.lattice import CharacterReading, Lattice, Reading
 
 
-def lattice(probabilities: list[dict[str, float]], ink: list[float]) -> Lattice:
-    """Candidate i is piece i; what is not named has a probability of 1e-6."""
+def lattice(
+    probabilities: list[dict[str, float]], ink: list[float], tops: list[float] | None = None
+) -> Lattice:
+    """Candidate i is piece i; what is not named has a probability of 1e-6. ``tops``: of the candidates."""
     count = len(ink)
     log_probs = np.full((count, CLASS_COUNT), np.log(1e-6), np.float32)
     for row, named in zip(log_probs, probabilities, strict=True):
         for character, probability in named.items():
             row[CHARACTERS.index(character)] = np.log(probability)
-    bounds = np.zeros((count, 4), np.float32)
+    bounds = np.full((count, 4), 0.1, np.float32)
+    bounds[:, 1] = 0.1 if tops is None else tops
     starts = np.arange(count)
     return Lattice(starts, starts + 1, log_probs, bounds, bounds, np.array(ink, np.float32))
 
@@ -47,6 +50,13 @@ def test_ink_of_no_character_is_left_out():
     assert evidence_of(row, reading("12", [0, 2]), "digits").left_out == pytest.approx(1 / 8)
 
 
+def test_characters_that_reach_the_upper_edge_are_counted_up_to_three():
+    row = lattice([{"1": 0.9}] * 5, [1.0] * 5, [-0.1, 0.0, 0.01, -0.1, -0.1])
+    assert evidence_of(row, reading("11", [0, 2]), "digits").touching == 1.0
+    assert evidence_of(row, reading("11", [0, 1]), "digits").touching == 2.0
+    assert evidence_of(row, reading("11111", [0, 1, 2, 3, 4]), "digits").touching == 3.0
+
+
 def test_nothing_read_leaves_all_ink_out():
     assert evidence_of(lattice([{}], [2.0]), reading("", []), "digits") == Evidence(0.0, 1.0)
     assert evidence_of(lattice([], []), reading("", []), "digits") == Evidence(0.0, 0.0)
@@ -54,13 +64,18 @@ def test_nothing_read_leaves_all_ink_out():
 
 def test_weights_of_the_evidence_are_found():
     rng = np.random.default_rng(1)
-    given = [Evidence(*pair) for pair in rng.uniform(0, [6, 0.5], (20_000, 2))]
+    touching = rng.integers(0, 4, 20_000).astype(float)
+    given = [
+        Evidence(*pair, most)
+        for pair, most in zip(rng.uniform(0, [6, 0.5], (20_000, 2)), touching, strict=True)
+    ]
     stated = rng.uniform(0.5, 0.99, len(given))
-    true = ConfidenceMap(1.0, 1.0, -1.0, 0.0, 0.5, -4.0)
+    true = ConfidenceMap(1.0, 1.0, -1.0, 0.0, 0.5, -4.0, -0.4)
     chances = np.array([true(p, 1, one) for p, one in zip(stated, given, strict=True)])
     fitted = fit_map(stated, rng.random(len(given)) < chances, None, given)
     assert fitted.margin == pytest.approx(0.5, abs=0.05)
     assert fitted.left_out == pytest.approx(-4.0, abs=0.5)
+    assert fitted.touching == pytest.approx(-0.4, abs=0.05)
 
 
 def test_evidence_lowers_the_confidence_of_a_reading_with_its_lattice():
@@ -71,3 +86,7 @@ def test_evidence_lowers_the_confidence_of_a_reading_with_its_lattice():
     first, second = (calibration.apply(reading("1", [0]), "digits", row).confidence for row in (whole, torn))
     assert second < first - 0.1
     assert calibration.apply(reading("1", [0]), "digits").confidence == pytest.approx(0.9)
+    touched = lattice([{"1": 0.9}, {}], [1.0, 0.0], [-0.1, 0.5])
+    lowered = Calibration({"digits": ConfidenceMap(touching=-1.0)}, {"digits": ConfidenceMap()})
+    third = lowered.apply(reading("1", [0]), "digits", touched).confidence
+    assert np.log(third / (1 - third)) == pytest.approx(np.log(9) - 1)

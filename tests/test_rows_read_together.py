@@ -169,7 +169,7 @@ def test_readings_calibrated_together_are_those_of_each_alone(seed: int) -> None
     lattices = [random_lattice(rng) for _ in range(int(rng.integers(0, 6)))]
     constraints = [random_constraint(rng) for _ in lattices]
     readings = read_rows(lattices, constraints)
-    map_ = ConfidenceMap(0.8, 0.9, 0.1, -0.2, 0.3, -4.0)
+    map_ = ConfidenceMap(0.8, 0.9, 0.1, -0.2, 0.3, -4.0, -0.5)
     calibration = Calibration({"digits": map_, "text": map_}, {"digits": map_, "text": ConfidenceMap()})
     charsets = [constraint.charset for constraint in constraints]
     together = calibration.apply_all(readings, charsets, lattices)
