@@ -36,8 +36,7 @@ def bridges(traced: TracedRules, touched: Mask, crossing: Mask, direction: int, 
     """
     joined = np.zeros_like(touched)
     firsts, lasts = runs(touched | crossing)
-    crossed = np.append(0, np.cumsum(crossing))
-    ending = crossed[firsts] == crossed[lasts]
+    ending = ~_any_between(crossing, firsts, lasts)
     lefts, rights = lasts[:-1], firsts[1:]
     of_rule = traced.rule_of[lefts - 1]
     near = (rights - lefts <= MAX_BRIDGE) & (of_rule == traced.rule_of[rights]) & ending[:-1] & ending[1:]
@@ -63,8 +62,7 @@ def passages(traced: TracedRules, above: Mask, below: Mask, crossing: Mask) -> M
     joined = np.zeros_like(above)
     firsts, lasts = runs(above | below | crossing)
     from_above, from_below, crossed = (
-        counted[lasts] > counted[firsts]
-        for counted in (np.append(0, np.cumsum(columns)) for columns in (above, below, crossing))
+        _any_between(columns, firsts, lasts) for columns in (above, below, crossing)
     )
     lefts, rights = lasts[:-1], firsts[1:]
     one, other = from_above & ~from_below & ~crossed, from_below & ~from_above & ~crossed
@@ -79,6 +77,13 @@ def runs(columns: Mask) -> tuple[Integers, Integers]:
     """First and past-last column, int (M,) each, of each run of true ones."""
     changes = np.flatnonzero(np.diff(columns, prepend=False, append=False))
     return changes[::2], changes[1::2]
+
+
+def _any_between(columns: Mask, firsts: Integers, lasts: Integers) -> Mask:
+    """bool (M,): whether any column from each first to before the last one is true."""
+    places = np.flatnonzero(columns)
+    found: Mask = np.searchsorted(places, lasts) > np.searchsorted(places, firsts)
+    return found
 
 
 def _run_together(band: Bits, bits: tuple[int, int], center: int, width: float) -> bool:
