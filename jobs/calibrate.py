@@ -1,9 +1,9 @@
 """Fits what the confidences of a model mean, and writes it into the model's card.
 
 ``python -m jobs.calibrate --data FOLDER [--model FILE]`` composes fields of the calibration half of the
-held-out characters (``jobs.composed`` measures on the other half), reads them, and stores per type of field
-the map from stated to true confidence and the table from which ``formscribe run --max_error_rate`` takes its
-threshold.
+held-out characters (``jobs.composed`` measures on the other half), some of them written over their printed
+frame, reads them, and stores per type of field the map from stated to true confidence and the table from
+which ``formscribe run --max_error_rate`` takes its threshold.
 
 Composed rows are not pages: they know no scanner, form or writer's slip. The card says so, and a sample of
 the accepted fields of one's own forms is worth checking.
@@ -125,7 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     fields += make_fields(LineComposer(sources, over=1.0), networks, KINDS, over, args.seed + 1)
     types = fit_types(read_fields(fields, Calibration()))
     about = {
-        "what": "rows composed of held-out characters, the half that is not measured on; no real pages",
+        "what": "rows composed of held-out characters, the half that is not measured on, one in "
+        f"{OVER_FRAME + 1} written over its printed frame; no real pages",
         "command": f"python -m jobs.calibrate --lines {args.lines} --seed {args.seed}",
         "model_sha256": networks.characters.sha256,
         "pairs_sha256": networks.pairs.sha256 if networks.pairs else None,

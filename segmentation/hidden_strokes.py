@@ -23,11 +23,13 @@ def bridges(traced: TracedRules, touched: Mask, crossing: Mask, direction: int, 
     """Columns between two strokes that run together inside the rule.
 
     Two neighbouring contacts are joined if they are at most ``MAX_BRIDGE`` apart, lean towards each other,
-    and an arc that goes on as they lean is no deeper than the rule is wide.
+    and an arc that goes on as they lean is no deeper than the rule is wide. Strokes that cross the rule meet
+    elsewhere.
 
     Args:
         traced: the rules.
-        touched: bool (N,) columns at which a stroke touches the rule from one side, and ends there.
+        touched: bool (N,) columns at which a stroke touches the rule from one side.
+        crossing: bool (N,) columns at which a stroke crosses it.
         direction: that side, -1 for above, 1 for below.
         halves: float64 (R,) of each rule, half of what its width is beyond one pixel.
 
