@@ -287,9 +287,11 @@ class LineComposer:
         source, capital = self._sources[name], float(rng.uniform(38, 72))
         labels = [int(label) for label in source.labels[rows]]
         extents = [EXTENTS[CHARACTERS[label]] for label in labels]
+        habits = replace(habits, digits=max(labels) < _DIGIT_COUNT)
         return compose_line(source.draw(rows, capital, rng), extents, capital, habits, rng), labels
 
 
+_DIGIT_COUNT = 10  # classes below this are digits
 _FEW = 4  # characters of a kind that a hand must have to begin a row
 _ENOUGH = 24  # of 26 letters, to write an alphabet
 

@@ -45,6 +45,7 @@ class LineHabits:
         upper_level: where its upper side runs, likewise; None for well above.
         ends: how far its left and its right side stand beyond the ends of the writing, below 0 where it is
             written over; None for well beyond.
+        digits: whether nothing but digits is written, as whoever takes the frame out is told.
     """
 
     gap: float = 0.2
@@ -55,6 +56,7 @@ class LineHabits:
     rule_level: float = 1.1
     upper_level: float | None = None
     ends: tuple[float | None, float | None] = (None, None)
+    digits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ def compose_line(
         sides[0] = None if left is None else int(written[0]) - left
         sides[1] = None if right is None else int(written[-1]) + 1 + right
     if habits.rule:
-        ink = _draw_and_remove_frame(ink, habits.rule, upper, lower, sides, margin, rng)
+        ink = _draw_and_remove_frame(ink, habits, (upper, lower), sides, margin, rng)
     used = np.flatnonzero(ink.any(axis=0))
     first = margin if sides[0] is None else sides[0]
     last = sides[1] if sides[1] is not None else used[-1] + margin if len(used) else ink.shape[1]
@@ -216,17 +218,18 @@ def compose_line(
 
 def _draw_and_remove_frame(
     ink: NDArray[np.bool_],
-    width: int,
-    upper: float,
-    lower: float,
+    habits: LineHabits,
+    levels: tuple[float, float],
     sides: Sequence[int | None],
     margin: int,
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
     """Prints a ragged frame around the row and takes it out again as on a page.
 
-    ``sides`` are the columns of its left and right side, None for well beyond the writing.
+    ``levels`` are the rows of its upper and lower side, ``sides`` the columns of its left and right one, None
+    for well beyond the writing.
     """
+    width, (upper, lower) = habits.rule, levels
     printed = ink.copy()
     far = margin // 2, ink.shape[1] - margin // 2
     left, right = (default if side is None else side for side, default in zip(sides, far, strict=True))
@@ -246,7 +249,7 @@ def _draw_and_remove_frame(
                 inside = np.clip(columns + step, 0, ink.shape[1] - 1)
                 printed[np.arange(first, last), inside] = True
     frame = Frame(float(left), upper, float(right - 1), lower, float(width))
-    cleaned, _ = remove_frame(printed, frame)
+    cleaned, _ = remove_frame(printed, frame, habits.digits)
     # The frame's own remains outside the row are not what is looked for here.
     if sides[0] is None:
         cleaned[:, : left + width] = False

@@ -123,9 +123,13 @@ def cut_fields(
     for group, whole in _groups(specs, regions, dpi):
         upright = lay_upright(gray, threshold, registration.matrix, whole, dpi)
         rasters |= {spec.name: _cut(upright, spec, regions[spec.name]) for spec in group}
-    framed = [spec.name for spec in specs if spec.framed]
-    found = remove_frames([rasters[name].ink for name in framed], [rasters[name].frame for name in framed])
-    frames = dict(zip(framed, found, strict=True))
+    framed = [spec for spec in specs if spec.framed]
+    found = remove_frames(
+        [rasters[spec.name].ink for spec in framed],
+        [rasters[spec.name].frame for spec in framed],
+        [spec.charset == "digits" for spec in framed],
+    )
+    frames = dict(zip((spec.name for spec in framed), found, strict=True))
     cleaned = [_clean(spec, rasters[spec.name], frames.get(spec.name)) for spec in specs]
     owned = own_parts([one.strokes for one in cleaned])
     together = zip(specs, cleaned, owned, strict=True)

@@ -5,10 +5,14 @@ line, whose two stems lean towards each other; or on either side a little furthe
 that begins above the line and whose stem leaves it below.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.rule_band import MARGIN, Bits, Floats, Integers, Mask
+from segmentation.rule_band import MARGIN, Bits, ExpectedRule, Floats, Integers, Mask
 from segmentation.rule_traces import TracedRules
 
 MAX_BRIDGE = 30  # columns between two strokes that may be one written along the rule
@@ -17,54 +21,78 @@ LEAN_OVER = 5  # rows over which strokes must lean towards each other to be join
 LEAST_LEAN = 2  # columns that both lean together over these rows; none may lean away
 EDGE = 3  # columns of each stroke that are looked at
 BEYOND = 3.0  # pixels from the edge of a rule at which a stroke is surely seen
+THICKER = 0.4  # pixels, on average, that a rule with the end of a loop in it is thicker than beside it
+BESIDE, LEAST_BESIDE = 40, 6  # columns on each side of a loop that tell what the rule is there
+BODY, BODY_BESIDE = 70, 30  # rows beyond a rule, and columns to each side, in which a loop closes
 
 
-def bridges(traced: TracedRules, touched: Mask, crossing: Mask, direction: int, halves: Floats) -> Mask:
-    """Columns between two strokes that run together inside the rule.
+@dataclass(frozen=True, slots=True)
+class Contacts:
+    """Where strokes touch rules.
 
-    Two neighbouring contacts are joined if they are at most ``MAX_BRIDGE`` apart, lean towards each other,
-    and an arc that goes on as they lean is no deeper than the rule is wide. Strokes that cross the rule meet
-    elsewhere.
+    Attributes:
+        traced: the rules, R of them, over N columns.
+        halves: float64 (R,) half of what the width of each rule is beyond one pixel.
+        above, below: bool (N,) columns at which a stroke touches the rule from that side.
+        crossing: bool (N,) columns at which one crosses it.
+        thickness: uint8 (N,) pixels of ink across the rule.
+    """
+
+    traced: TracedRules
+    halves: Floats
+    above: Mask
+    below: Mask
+    crossing: Mask
+    thickness: NDArray[np.uint8]
+
+
+def bridges(contacts: Contacts, rules: Sequence[ExpectedRule], direction: int) -> Mask:
+    """Columns, bool (N,), between two strokes of one side that run together inside the rule.
+
+    Two neighbouring contacts, at most ``MAX_BRIDGE`` apart, are joined if both lean towards each other, and
+    an arc that goes on as they lean is no deeper than the rule is wide. Of digits also if both are of one
+    body and the rule is thicker between them than beside: all digits but the 4 are closed there. Strokes that
+    cross the rule meet elsewhere.
 
     Args:
-        traced: the rules.
-        touched: bool (N,) columns at which a stroke touches the rule from one side.
-        crossing: bool (N,) columns at which a stroke crosses it.
-        direction: that side, -1 for above, 1 for below.
-        halves: float64 (R,) of each rule, half of what its width is beyond one pixel.
-
-    Returns:
-        bool (N,).
+        contacts: of strokes and rules.
+        rules: what the rules were traced in.
+        direction: of the side, -1 for above, 1 for below.
     """
+    traced, touched = contacts.traced, contacts.above if direction < 0 else contacts.below
     joined = np.zeros_like(touched)
-    firsts, lasts = runs(touched | crossing)
-    ending = ~_any_between(crossing, firsts, lasts)
+    firsts, lasts = runs(touched | contacts.crossing)
+    ending = ~_any_between(contacts.crossing, firsts, lasts)
     lefts, rights = lasts[:-1], firsts[1:]
     of_rule = traced.rule_of[lefts - 1]
     near = (rights - lefts <= MAX_BRIDGE) & (of_rule == traced.rule_of[rights]) & ending[:-1] & ending[1:]
-    distances = MARGIN + direction * np.rint(halves + BEYOND).astype(np.intp)
+    distances = MARGIN + direction * np.rint(contacts.halves + BEYOND).astype(np.intp)
     begins, ends = traced.begins.tolist(), traced.ends.tolist()
     gaps = zip(lefts[near].tolist(), rights[near].tolist(), of_rule[near].tolist(), strict=True)
     for left_stop, right_start, rule in gaps:
         first = max(begins[rule], left_stop - 1 - EDGE - LEAN_OVER)
         last = min(ends[rule], right_start + EDGE + LEAN_OVER)
-        bit, width = int(distances[rule]), 2 * float(halves[rule]) + 1
+        bit, width = int(distances[rule]), 2 * float(contacts.halves[rule]) + 1
         bits = bit, bit + direction * LEAN_OVER
-        if _run_together(traced.band[first:last], bits, (left_stop + right_start) // 2 - first, width):
+        if _run_together(traced.band[first:last], bits, (left_stop + right_start) // 2 - first, width) or (
+            rules[traced.which[rule]].digits
+            and _is_thicker(contacts, left_stop, right_start, (begins[rule], ends[rule]))
+            and _one_body(traced, rules, (left_stop, right_start), bit, direction)
+        ):
             joined[left_stop:right_start] = True
     return joined
 
 
-def passages(traced: TracedRules, above: Mask, below: Mask, crossing: Mask) -> Mask:
+def passages(contacts: Contacts) -> Mask:
     """Columns, bool (N,), between a stroke that goes in on one side and the next one, on the other side.
 
-    ``above`` and ``below``, bool (N,), are columns at which strokes touch the rule from that side. Strokes
-    that do so on both, or are ``crossing``, bool (N,), are whole already.
+    Strokes that touch the rule on both sides, or cross it, are whole already.
     """
+    traced, above, below = contacts.traced, contacts.above, contacts.below
     joined = np.zeros_like(above)
-    firsts, lasts = runs(above | below | crossing)
+    firsts, lasts = runs(above | below | contacts.crossing)
     from_above, from_below, crossed = (
-        _any_between(columns, firsts, lasts) for columns in (above, below, crossing)
+        _any_between(columns, firsts, lasts) for columns in (above, below, contacts.crossing)
     )
     lefts, rights = lasts[:-1], firsts[1:]
     one, other = from_above & ~from_below & ~crossed, from_below & ~from_above & ~crossed
@@ -112,3 +140,34 @@ def _reach(band: Bits, bit: int, center: int) -> NDArray[np.intp] | None:
     if split in (0, len(inked)):
         return None
     return np.array([center - inked[split - 1], inked[split] - center])
+
+
+def _is_thicker(contacts: Contacts, left: int, right: int, ends: tuple[int, int]) -> bool:
+    """Whether a rule, which has so many columns, is thicker between two of them than beside."""
+    touched = contacts.above | contacts.below | contacts.crossing
+    levels = []
+    for start, stop in ((max(ends[0], left - BESIDE), left), (right, min(ends[1], right + BESIDE))):
+        free = contacts.thickness[start:stop][~touched[start:stop]]
+        if len(free) >= LEAST_BESIDE:
+            levels.append(float(free.mean()))
+    return bool(levels) and float(contacts.thickness[left:right].mean()) - max(levels) >= THICKER
+
+
+def _one_body(
+    traced: TracedRules, rules: Sequence[ExpectedRule], gap: tuple[int, int], bit: int, direction: int
+) -> bool:
+    """Whether the strokes on both sides of a gap hang together on their side of the rule, beyond a bit."""
+    number = int(traced.rule_of[gap[0] - 1])
+    rule, shift = rules[traced.which[number]], int(traced.firsts[number] - traced.begins[number])
+    row, (height, width) = int(traced.tops[number]) + int(traced.lifts[gap[0] - 1]) + bit, rule.size
+    low, high = (row - BODY, row + 1) if direction < 0 else (row, row + BODY + 1)
+    low, high = max(0, low), min(height, high)
+    left, right = gap[0] - 1 + shift, gap[1] + shift
+    first, last = max(0, left - BODY_BESIDE), min(width, right + BODY_BESIDE + 1)
+    if low >= high or first >= last:
+        return False
+    patch = np.ascontiguousarray(rule.part(low, high, first, last)).view(np.uint8)
+    labels = cv2.connectedComponents(patch)[1][-1 if direction < 0 else 0]
+    middle = (left + right) // 2 - first
+    lefts, rights = np.flatnonzero(labels[:middle]), np.flatnonzero(labels[middle:])
+    return bool(len(lefts) and len(rights) and labels[lefts[-1]] == labels[middle + rights[0]])

@@ -32,7 +32,7 @@ class ExpectedRule:
     """A rule to look for in ``ink``, bool (H, W): near row ``level``, from column ``start`` to ``stop``.
 
     An upright one is looked for near column ``level``, from row ``start`` to ``stop``. Below, "row" and
-    "column" are said of rules as if they all lay.
+    "column" are said of rules as if they all lay. ``digits``: nothing else is written there.
     """
 
     ink: Mask
@@ -40,6 +40,7 @@ class ExpectedRule:
     start: float
     stop: float
     upright: bool = False
+    digits: bool = False
 
     @property
     def size(self) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.hidden_strokes import bridges, passages, runs
+from segmentation.hidden_strokes import Contacts, bridges, passages, runs
 from segmentation.lying_strokes import lying_strokes
 from segmentation.rule_band import (
     BLOCK,
@@ -58,11 +58,13 @@ def erase_rules(
     up, down = extents(band)
     above, below, dropped = _strokes(traced, up, down, closed, halves)
     crossing = (above & below) | dropped
-    passing = passages(traced, above, below, crossing)
-    above |= bridges(traced, above, crossing, -1, halves)
-    below |= bridges(traced, below, crossing, 1, halves)
+    thickness = up + down
+    contacts = Contacts(traced, halves, above, below, crossing, thickness)
+    passing = passages(contacts)
+    joined_above, joined_below = (bridges(contacts, rules, direction) for direction in (-1, 1))
+    above, below = above | joined_above, below | joined_below
     usual = np.append(np.floor(2 * halves), 255).astype(np.uint8)[traced.rule_of]
-    lying = lying_strokes(up + down, usual, above | below | crossing, traced.begins, traced.ends)
+    lying = lying_strokes(thickness, usual, above | below | crossing, traced.begins, traced.ends)
     whole = crossing | lying | passing
     erased = np.where(whole, _NONE, _by_column(traced, _around_middle(np.ceil(halves + SLACK))))
     erased &= ~_beyond_gaps(traced, band, halves)

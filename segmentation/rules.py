@@ -35,29 +35,37 @@ class Frame:
         return Frame(*sides, self.width, self.seen)
 
 
-def remove_frame(ink: Mask, expected: Frame) -> tuple[Mask, Frame]:
+def remove_frame(ink: Mask, expected: Frame, digits: bool = False) -> tuple[Mask, Frame]:
     """A copy without the four sides of a printed frame, and the frame; see ``remove_frames``."""
     cleaned = ink.copy()
-    return cleaned, remove_frames([cleaned], [expected])[0]
+    return cleaned, remove_frames([cleaned], [expected], [digits])[0]
 
 
-def remove_frames(inks: Sequence[Mask], expected: Sequence[Frame]) -> list[Frame]:
+def remove_frames(
+    inks: Sequence[Mask], expected: Sequence[Frame], digits: Sequence[bool] | None = None
+) -> list[Frame]:
     """Removes the four sides of printed frames, one of each field.
 
     Args:
         inks: bool (H, W) of each field's raster, upright; True = ink. The frames are removed from them, when
             all have been looked at: they may be views of one raster and overlap.
         expected: where registration expects the middle of each side.
+        digits: whether nothing but digits is written in each field, whose loops are closed where a side hides
+            their ends; None for other fields alone.
 
     Returns:
         For each field the frame as it was found. A side of which less than two fifths is there is left alone,
         and stays where it was expected.
     """
     rules = []
-    for ink, frame in zip(inks, expected, strict=True):
-        rules += [ExpectedRule(ink, level, frame.left, frame.right) for level in (frame.top, frame.bottom)]
+    for ink, frame, only in zip(inks, expected, digits or [False] * len(inks), strict=True):
         rules += [
-            ExpectedRule(ink, x, frame.top, frame.bottom, upright=True) for x in (frame.left, frame.right)
+            ExpectedRule(ink, level, frame.left, frame.right, digits=only)
+            for level in (frame.top, frame.bottom)
+        ]
+        rules += [
+            ExpectedRule(ink, x, frame.top, frame.bottom, upright=True, digits=only)
+            for x in (frame.left, frame.right)
         ]
     traced = trace_rules(rules)
     if traced is None:

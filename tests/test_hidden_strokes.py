@@ -17,8 +17,8 @@ def printed():
     return image
 
 
-def cleaned(writing):
-    return remove_frame((printed() | writing) > 0, FRAME)[0]
+def cleaned(writing, digits=False):
+    return remove_frame((printed() | writing) > 0, FRAME, digits)[0]
 
 
 def blank():
@@ -61,6 +61,34 @@ def test_the_open_arms_of_a_4_at_the_rule_stay_open():
     ink = cleaned(writing)
     assert not ink[:80, 304:314].any()
     assert bodies(ink) == 1
+
+
+def square_nine(rise):
+    """A 9 with an upright left side; the middle of its top is ``rise`` pixels higher than the rule."""
+    writing = blank()
+    for x, bottom in ((300, 88), (318, 125)):
+        cv2.line(writing, (x, 58), (x, bottom), 1, 5)
+    cv2.line(writing, (300, 88), (318, 88), 1, 5)
+    writing[57:62, 300:319] = 1
+    writing[57 - rise : 57, 306:313] = 1
+    return writing
+
+
+def test_of_digits_a_loop_is_closed_where_the_rule_is_thicker():
+    assert not cleaned(square_nine(rise=1))[58:62, 306:313].any()  # in a field of letters it may be an n
+    ink = cleaned(square_nine(rise=1), digits=True)
+    assert ink[60:62, 303:316].all()
+    assert bodies(ink) == 1
+
+
+def test_of_digits_too_a_4_stays_open_and_two_strokes_stay_two():
+    four = square_nine(rise=0)
+    four[57:62, 303:316] = 0
+    assert not cleaned(four, digits=True)[:80, 304:314].any()
+    eleven = square_nine(rise=1)
+    eleven[80:96, 303:316] = 0
+    assert not cleaned(eleven, digits=True)[63:80, 304:314].any()
+    assert bodies(cleaned(eleven, digits=True)) == 2
 
 
 def test_a_bar_above_the_rule_and_its_stem_below_it_stay_one():
