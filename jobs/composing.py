@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from jobs.recipe import held_out_letters, held_out_rows, held_out_unipen_writers, originals
 from jobs.spoilt_characters import rolled_back, stroke_lost
-from model.alphabets import CHARACTERS
+from model.alphabets import CHARACTERS, charset_mask
 from model.datasets import Strokes, load_npz, load_strokes
 from model.datasets.npz import read_arrays
 from model.writing_lines import EXTENTS
@@ -287,11 +287,10 @@ class LineComposer:
         source, capital = self._sources[name], float(rng.uniform(38, 72))
         labels = [int(label) for label in source.labels[rows]]
         extents = [EXTENTS[CHARACTERS[label]] for label in labels]
-        habits = replace(habits, digits=max(labels) < _DIGIT_COUNT)
+        habits = replace(habits, digits=bool(charset_mask("digits")[labels].all()))
         return compose_line(source.draw(rows, capital, rng), extents, capital, habits, rng), labels
 
 
-_DIGIT_COUNT = 10  # classes below this are digits
 _FEW = 4  # characters of a kind that a hand must have to begin a row
 _ENOUGH = 24  # of 26 letters, to write an alphabet
 

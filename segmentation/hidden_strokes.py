@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.rule_band import MARGIN, Bits, ExpectedRule, Floats, Integers, Mask
+from segmentation.lying_strokes import level_beside
+from segmentation.rule_band import MARGIN, Bits, ExpectedRule, Floats, Mask, count_between, runs
 from segmentation.rule_traces import TracedRules
 
 MAX_BRIDGE = 30  # columns between two strokes that may be one written along the rule
@@ -20,9 +21,9 @@ MAX_PASSAGE = 10  # the same of one that goes in on one side and comes out on th
 LEAN_OVER = 5  # rows over which strokes must lean towards each other to be joined
 LEAST_LEAN = 2  # columns that both lean together over these rows; none may lean away
 EDGE = 3  # columns of each stroke that are looked at
-BEYOND = 3.0  # pixels from the edge of a rule at which a stroke is surely seen
+BEYOND = 3.0  # pixels from the edge of a rule at which a stroke is surely seen: one more than it is ragged
 THICKER = 0.4  # pixels, on average, that a rule with the end of a loop in it is thicker than beside it
-BESIDE, LEAST_BESIDE = 40, 6  # columns on each side of a loop that tell what the rule is there
+BESIDE = 40  # columns on each side of a loop that tell what the rule is there
 BODY, BODY_BESIDE = 70, 30  # rows beyond a rule, and columns to each side, in which a loop closes
 
 
@@ -60,9 +61,10 @@ def bridges(contacts: Contacts, rules: Sequence[ExpectedRule], direction: int) -
         direction: of the side, -1 for above, 1 for below.
     """
     traced, touched = contacts.traced, contacts.above if direction < 0 else contacts.below
+    any_side = contacts.above | contacts.below | contacts.crossing
     joined = np.zeros_like(touched)
     firsts, lasts = runs(touched | contacts.crossing)
-    ending = ~_any_between(contacts.crossing, firsts, lasts)
+    ending = count_between(np.flatnonzero(contacts.crossing), firsts, lasts) == 0
     lefts, rights = lasts[:-1], firsts[1:]
     of_rule = traced.rule_of[lefts - 1]
     near = (rights - lefts <= MAX_BRIDGE) & (of_rule == traced.rule_of[rights]) & ending[:-1] & ending[1:]
@@ -76,7 +78,9 @@ def bridges(contacts: Contacts, rules: Sequence[ExpectedRule], direction: int) -
         bits = bit, bit + direction * LEAN_OVER
         if _run_together(traced.band[first:last], bits, (left_stop + right_start) // 2 - first, width) or (
             rules[traced.which[rule]].digits
-            and _is_thicker(contacts, left_stop, right_start, (begins[rule], ends[rule]))
+            and _is_thicker(
+                contacts.thickness, any_side, (left_stop, right_start), (begins[rule], ends[rule])
+            )
             and _one_body(traced, rules, (left_stop, right_start), bit, direction)
         ):
             joined[left_stop:right_start] = True
@@ -92,7 +96,8 @@ def passages(contacts: Contacts) -> Mask:
     joined = np.zeros_like(above)
     firsts, lasts = runs(above | below | contacts.crossing)
     from_above, from_below, crossed = (
-        _any_between(columns, firsts, lasts) for columns in (above, below, contacts.crossing)
+        count_between(np.flatnonzero(columns), firsts, lasts) > 0
+        for columns in (above, below, contacts.crossing)
     )
     lefts, rights = lasts[:-1], firsts[1:]
     one, other = from_above & ~from_below & ~crossed, from_below & ~from_above & ~crossed
@@ -101,19 +106,6 @@ def passages(contacts: Contacts) -> Mask:
     for left, right in zip(lefts[near].tolist(), rights[near].tolist(), strict=True):
         joined[left:right] = True
     return joined
-
-
-def runs(columns: Mask) -> tuple[Integers, Integers]:
-    """First and past-last column, int (M,) each, of each run of true ones."""
-    changes = np.flatnonzero(np.diff(columns, prepend=False, append=False))
-    return changes[::2], changes[1::2]
-
-
-def _any_between(columns: Mask, firsts: Integers, lasts: Integers) -> Mask:
-    """bool (M,): whether any column from each first to before the last one is true."""
-    places = np.flatnonzero(columns)
-    found: Mask = np.searchsorted(places, lasts) > np.searchsorted(places, firsts)
-    return found
 
 
 def _run_together(band: Bits, bits: tuple[int, int], center: int, width: float) -> bool:
@@ -142,15 +134,12 @@ def _reach(band: Bits, bit: int, center: int) -> NDArray[np.intp] | None:
     return np.array([center - inked[split - 1], inked[split] - center])
 
 
-def _is_thicker(contacts: Contacts, left: int, right: int, ends: tuple[int, int]) -> bool:
-    """Whether a rule, which has so many columns, is thicker between two of them than beside."""
-    touched = contacts.above | contacts.below | contacts.crossing
-    levels = []
-    for start, stop in ((max(ends[0], left - BESIDE), left), (right, min(ends[1], right + BESIDE))):
-        free = contacts.thickness[start:stop][~touched[start:stop]]
-        if len(free) >= LEAST_BESIDE:
-            levels.append(float(free.mean()))
-    return bool(levels) and float(contacts.thickness[left:right].mean()) - max(levels) >= THICKER
+def _is_thicker(
+    thickness: NDArray[np.uint8], touched: Mask, gap: tuple[int, int], ends: tuple[int, int]
+) -> bool:
+    """Whether a rule, which has so many columns, is thicker between two contacts than beside them."""
+    level = level_beside(thickness, touched, gap, ends, BESIDE)
+    return level is not None and float(thickness[gap[0] : gap[1]].mean()) - level >= THICKER
 
 
 def _one_body(

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.rule_band import DROPOUT, Integers, Mask
+from segmentation.rule_band import DROPOUT, Integers, Mask, count_between, runs
 
 THICKER = 1  # pixels than the rule is as a whole, in each column but for holes
 THICKER_THAN_BESIDE = 1.0  # pixels than the rule is beside the stroke, on average
@@ -38,31 +38,41 @@ def lying_strokes(
     lying = np.zeros_like(touched)
     # Of 16 bits: what stands between rules may be the largest number of 8.
     thick = _closed((thickness >= usual.astype(np.uint16) + THICKER) & ~touched)
-    together = _closed(thick | touched).view(np.uint8)
-    changes = np.flatnonzero(np.diff(together, prepend=0, append=0))
-    firsts, lasts = changes[::2], changes[1::2]
+    firsts, lasts = runs(_closed(thick | touched))
     contacts, free = np.flatnonzero(touched), np.flatnonzero(thick & ~touched)
     rules = np.searchsorted(begins, firsts, side="right") - 1
     lows, highs = begins[rules] + CORNER, ends[rules] - CORNER
     # Contacts between the corners: where a run lies within one, its end comes before its begin.
-    inner = _between(contacts, np.maximum(firsts, lows), np.minimum(lasts, highs))
-    lengths = _between(free, firsts, lasts)
+    inner = count_between(contacts, np.maximum(firsts, lows), np.minimum(lasts, highs))
+    lengths = count_between(free, firsts, lasts)
     likely = (inner > 0) & (lengths >= SHORTEST) & (lengths <= LONGEST)
     for first, last, low, high in np.stack([firsts, lasts, lows, highs], axis=1)[likely].tolist():  # few
-        sides = (max(low, first - BESIDE), max(low, first)), (min(high, last), min(high, last + BESIDE))
-        of_stroke, *beside = (
-            thickness[start:stop][~touched[start:stop]] for start, stop in ((first, last), *sides)
-        )
-        levels = [columns.mean() for columns in beside if len(columns) >= LEAST_BESIDE]
-        if levels and of_stroke.mean() - max(levels) >= THICKER_THAN_BESIDE:
+        of_stroke = thickness[first:last][~touched[first:last]].mean()
+        level = level_beside(thickness, touched, (first, last), (low, high), BESIDE)
+        if level is not None and of_stroke - level >= THICKER_THAN_BESIDE:
             lying[first:last] = True
     return lying & ~touched
 
 
-def _between(places: Integers, starts: Integers, stops: Integers) -> Integers:
-    """How many of some ordered places, int (M,), are in each range; below 0 if it stops before it starts."""
-    found: Integers = np.searchsorted(places, stops) - np.searchsorted(places, starts)
-    return found
+def level_beside(
+    thickness: NDArray[np.uint8], touched: Mask, run: tuple[int, int], limits: tuple[int, int], reach: int
+) -> float | None:
+    """How thick a rule is, on average, beside some of its columns, on the side on which it is thicker.
+
+    Args:
+        thickness: uint8 (N,) pixels of ink across the rule at each column.
+        touched: bool (N,) columns that tell nothing, since a stroke touches the rule there.
+        run: first and past-last of the columns.
+        limits: the columns of the rule that tell something, likewise.
+        reach: so many columns on each side are looked at.
+
+    Returns:
+        Pixels, or None where too few columns tell anything.
+    """
+    (first, last), (low, high) = run, limits
+    sides = (max(low, first - reach), max(low, first)), (min(high, last), min(high, last + reach))
+    beside = [thickness[start:stop][~touched[start:stop]] for start, stop in sides]
+    return max((float(columns.mean()) for columns in beside if len(columns) >= LEAST_BESIDE), default=None)
 
 
 def _closed(columns: Mask) -> Mask:

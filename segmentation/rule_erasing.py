@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.hidden_strokes import Contacts, bridges, passages, runs
+from segmentation.hidden_strokes import Contacts, bridges, passages
 from segmentation.lying_strokes import lying_strokes
 from segmentation.rule_band import (
     BLOCK,
@@ -23,6 +23,7 @@ from segmentation.rule_band import (
     Floats,
     Integers,
     Mask,
+    runs,
     turned,
 )
 from segmentation.rule_traces import TracedRules, extents
