@@ -50,9 +50,9 @@ class CalibrationError(ValueError):
 class ConfidenceMap:
     """Stated to true probability.
 
-    ``logit(true) = c + a log(p) - b log(1 - p) + d log(length) + margin * margin + left_out * left_out +
-    touching * touching``, the last three being weights of what ``Evidence`` calls so. 1, 1 and five zeros are
-    the identity.
+    ``logit(true) = c + a log(p) - b log(1 - p) + d log(length) + margin * margin + left_out *
+    sqrt(left_out) + touching * touching``, the last three being weights of what ``Evidence`` calls so: some
+    ink left out counts for more than more of it. 1, 1 and five zeros are the identity.
 
     Raises:
         ValueError: ``a`` or ``b`` is negative, so that the map would fall, or a number is not finite.
@@ -197,10 +197,16 @@ def _mapped(
     if lengths is not None:
         logits += d * np.log(np.maximum(lengths, 1))
     if evidence is not None:
-        said = np.array([(one.margin, one.left_out, one.touching) for one in evidence]).reshape(-1, 3)
-        logits += (weights[:, 4:] * said).sum(axis=1)
+        logits += (weights[:, 4:] * evidence_features(evidence)).sum(axis=1)
     mapped: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(logits, -700.0, 700.0)))
     return mapped
+
+
+def evidence_features(evidence: Sequence[Evidence]) -> NDArray[np.float64]:
+    """What the last three weights of a ``ConfidenceMap`` weigh, float64 (N, 3)."""
+    said = np.array([(one.margin, one.left_out, one.touching) for one in evidence]).reshape(-1, 3)
+    said[:, 1] = np.sqrt(said[:, 1])
+    return said
 
 
 def _calibrated(

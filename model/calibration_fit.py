@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.calibration import IDENTITY, LEAST_PROBABILITY, ConfidenceMap
+from model.calibration import IDENTITY, LEAST_PROBABILITY, ConfidenceMap, evidence_features
 from model.evidence import Evidence
 
-# Weight of the identity in a fit, in fields, for each number of a map. Ink is left out by hundredths, so that
-# its weight has to be large.
-_PRIOR = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1 / 400, 1.0])
+# Weight of the identity in a fit, in fields, for each number of a map. Ink is left out by hundredths, tenths
+# under the root, so that its weight has to be large.
+_PRIOR = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1 / 20, 1.0])
 _IDENTITY = IDENTITY.weights
 
 
@@ -37,8 +37,7 @@ def fit_map(
         features[:, 3] = np.log(np.maximum(np.asarray(lengths, np.float64), 1))
         free.append(3)
     if evidence is not None:
-        said = [[one.margin, one.left_out, one.touching] for one in evidence]
-        features[:, 4:] = np.array(said).reshape(-1, 3)
+        features[:, 4:] = evidence_features(evidence)
         free += [4, 5, 6]
     truth = np.asarray(right, np.float64)
     best = (math.inf, IDENTITY)

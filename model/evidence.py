@@ -12,7 +12,7 @@ import numpy as np
 from model.alphabets import charset_mask
 from model.lattice import Lattice, Reading
 
-_MOST = 12.0  # nats; a label that won by more is no surer
+_LEAST_DOUBT = 1e-3  # labels that won by more than its logarithm make a reading no surer
 _MOST_TOUCHING = 3.0  # characters; where more touch the line, the reading is no less sure
 
 
@@ -21,8 +21,9 @@ class Evidence:
     """Beside the probability of a reading.
 
     Attributes:
-        margin: by how much the least sure label won over the next one of the charset, by the classifier
-            alone, in nats, 0 to 12. Nothing read won by nothing.
+        margin: by how much the labels won over the next ones of the charset, by the classifier alone, in nats
+            up to 6.9: -log(sum(exp(-m))) over the margins m of all characters, a soft least. Below 0 where
+            several hardly won; nothing read won by nothing.
         left_out: share of the row's ink that belongs to no character of the reading, 0..1.
         touching: characters that reach the upper edge of the writing area, 0 to 3.
     """
@@ -66,7 +67,7 @@ def evidence_of_rows(
     every, best = np.arange(len(log_probs)), log_probs.argmax(axis=1)
     first = log_probs[every, best]
     log_probs[every, best] = -np.inf
-    margins = np.minimum(first - log_probs.max(axis=1), _MOST)
+    doubts = np.exp(log_probs.max(axis=1) - first, dtype=np.float64)
     starts = np.concatenate([lattices[row].starts[chosen[row]] for row in read])
     widths = np.concatenate([lattices[row].stops[chosen[row]] for row in read]) - starts
     pieces = [0, *accumulate(len(lattices[row].piece_ink) for row in read)]
@@ -77,10 +78,10 @@ def evidence_of_rows(
         wide = np.flatnonzero(widths > place)
         taken[wide] += ink[starts[wide] + place]
     firsts = np.cumsum([0, *lengths[:-1]])
-    least = np.minimum.reduceat(margins, firsts).tolist()
+    margins = (-np.log(np.add.reduceat(doubts, firsts) + _LEAST_DOUBT)).tolist()
     used = np.add.reduceat(taken.astype(np.float64), firsts).tolist()
     touching = np.minimum(np.add.reduceat(high.astype(np.float64), firsts), _MOST_TOUCHING).tolist()
-    for row, margin, own, reaching in zip(read, least, used, touching, strict=True):
+    for row, margin, own, reaching in zip(read, margins, used, touching, strict=True):
         left_out = min(max(1.0 - own / inked[row], 0.0), 1.0) if inked[row] > 0 else 0.0
         evidence[row] = Evidence(margin, left_out, reaching)
     return evidence

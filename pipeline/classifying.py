@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from model.alphabets import CLASS_COUNT
 from model.classifier import Classifier
+from model.crop_variants import averaged, doubtful, variants
 from model.networks import Networks
 from model.pairs import PairReader, doubtful_runs, may_hold_pairs, mix_pairs
 from model.settling import surely_whole
@@ -93,11 +94,28 @@ def classify_rows(lines: Sequence[GlyphLine], networks: Networks) -> tuple[list[
         log_probs = known[second.known]
         log_probs[second.known < 0] = fresh
         rows.append(ClassifiedRow(second.line, log_probs, second.pieces, crops, took))
-    if networks.pairs is None:
-        return rows, spent + spent_again
     begun = time.perf_counter()
+    rows = _with_variants([line.charset for line in lines], rows, networks.characters)
+    if networks.pairs is None:
+        return rows, spent + spent_again + 1000 * (time.perf_counter() - begun)
     rows = _with_pairs(lines, rows, networks.pairs)
     return rows, spent + spent_again + 1000 * (time.perf_counter() - begun)
+
+
+def _with_variants(
+    charsets: Sequence[str], rows: Sequence[ClassifiedRow], classifier: Classifier
+) -> list[ClassifiedRow]:
+    """The rows, where doubtful crops have been read in several variants; ``charsets`` are those of rows."""
+    asked = [np.flatnonzero(doubtful(row.log_probs, own)) for own, row in zip(charsets, rows, strict=True)]
+    crops = [variants(row.line.crops[chosen]) for row, chosen in zip(rows, asked, strict=True)]
+    read, _ = _classify(crops, classifier)
+    mixed = list(rows)
+    for place, (row, chosen, of_variants) in enumerate(zip(rows, asked, read, strict=True)):
+        if len(chosen):
+            log_probs = row.log_probs.copy()
+            log_probs[chosen] = averaged(log_probs[chosen], of_variants)
+            mixed[place] = replace(row, log_probs=log_probs, crops=row.crops + len(of_variants))
+    return mixed
 
 
 def _with_pairs(
@@ -115,7 +133,8 @@ def _with_pairs(
             crops.append(pair_crops(row.pieces, runs))
     if not asked:
         return list(rows)
-    read = reader.read(np.concatenate(crops))
+    bodies = np.concatenate(crops)
+    read = averaged(reader.read(bodies), reader.read(variants(bodies)))
     mixed, at = list(rows), 0
     for place, runs in asked:
         row, stop = rows[place], at + len(runs)

@@ -122,7 +122,7 @@ def look_at_bodies(rows: Sequence[InkRow]) -> list[GlyphLine]:
         )
         for row, own, of_component, (first, last) in edges
     ]
-    return [replace(line, uncut=row) for line, row in zip(lines, uncut, strict=True)]
+    return [replace(line, charset=row.charset, uncut=row) for line, row in zip(lines, uncut, strict=True)]
 
 
 def _masks(parts: Components, bodies: NDArray[np.intp], boxes: NDArray[np.intp]) -> list[NDArray[np.uint8]]:

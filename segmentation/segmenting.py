@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -98,7 +99,7 @@ def _fields(
         lines = list(islice(looked, len(own)))
         if spec.layout == "comb" and stroke >= MIN_WRITING:
             line = comb_line(ink)
-            lines = [] if line is None else [line]
+            lines = [] if line is None else [replace(line, charset=spec.charset)]
         fields.append(_field(spec, box, ink, stroke, lines))
     return fields
 

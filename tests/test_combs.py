@@ -123,6 +123,14 @@ def test_accents_and_dots_stay_with_their_cell_and_specks_are_none():
     assert line.boxes[0, 3] > 0.6 * 90
 
 
+def test_rows_know_what_may_stand_in_them_whatever_their_layout():
+    page = filled({"word": "AB", "uneven": "12", "line": "34"})
+    found = {field.name: field.lines for field in segment_page(page, COMB).fields}
+    assert {name: {line.charset for line in lines} for name, lines in found.items()} == {
+        spec.name: {spec.charset} for spec in COMB.fields
+    }
+
+
 def test_print_beside_a_comb_is_no_part_of_it():
     page = filled({"word": "A"})
     cv2.putText(page, "Name", (10, 215), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 0, 4)

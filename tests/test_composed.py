@@ -210,7 +210,8 @@ def test_calibration_of_outcomes_is_what_a_card_can_hold() -> None:
     types = json.loads(json.dumps(calibrate.fit_types(outcomes)))
     found = Calibration.of_card({"field_calibration": {"types": types}})
     assert set(types) == {"digits"}
-    assert found.apply(outcomes[0].reading, "digits").confidence == pytest.approx(2 / 3, abs=0.03)
+    applied = found.apply(outcomes[0].reading, "digits", outcomes[0].field.lattice)
+    assert applied.confidence == pytest.approx(2 / 3, abs=0.03)
     assert types["digits"]["calibration_error_fields"][1] < types["digits"]["calibration_error_fields"][0]
 
 
