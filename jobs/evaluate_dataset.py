@@ -13,6 +13,7 @@ from jobs.corrections import is_corrections, open_corrections
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.models import open_model
 from model.alphabets import CHARSETS, charset_mask
+from model.crop_variants import classify_known
 from model.datasets import (
     AbsentError,
     DatasetError,
@@ -97,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
         return compare_models.run(args, *_open_measured(args))
     classifier = open_model(args.model)
     crops, masks = _open_measured(args)
-    result = compare(classifier.classify(crops.images), crops.labels, args.charset, masks)
+    result = compare(
+        classify_known(classifier, crops.images, args.charset), crops.labels, args.charset, masks
+    )
     print(format_report(result))
     write_figures(result, args.json, args.confusion, {"dataset": args.dataset, "model": classifier.sha256})
     return int(ExitCode.OK)

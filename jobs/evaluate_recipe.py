@@ -5,13 +5,18 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from jobs import scoring
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.models import open_model
 from jobs.recipe import held_out_sets
-from model.datasets import DatasetError
+from model.alphabets import CLASS_COUNT, charset_mask
+from model.classifier import Classifier
+from model.crop_variants import classify_known
+from model.datasets import DatasetError, LabelledCrops
 from model.evaluation import Evaluation
 
 NAME = "recipe"
@@ -41,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         sets = held_out_sets(Path(args.data), args.spoilt)
     except DatasetError as error:
         raise CommandError(ExitCode.NO_INPUT, f"--data: {error}") from None
-    results = scoring.compare_sets(scoring.classify_sets(classifier, sets), sets)
+    results = scoring.compare_sets(read_sets(classifier, sets), sets)
     print(format_table(results))
     try:
         if args.json:
@@ -57,6 +62,17 @@ def run(args: argparse.Namespace) -> int:
             ExitCode.USAGE, f"--confusion {args.confusion}: {error}. Name a .png file."
         ) from None
     return int(ExitCode.OK)
+
+
+def read_sets(classifier: Classifier, sets: Mapping[str, LabelledCrops]) -> dict[str, NDArray[np.float32]]:
+    """Log-probabilities of every set, the kind of each character known, as in a field."""
+    read = {}
+    for name, crops in sets.items():
+        digits = charset_mask("digits")[crops.labels]
+        read[name] = np.empty((len(crops), CLASS_COUNT), np.float32)
+        for rows, charset in ((digits, "digits"), (~digits, None)):
+            read[name][rows] = classify_known(classifier, crops.images[rows], charset)
+    return read
 
 
 def format_table(results: Mapping[str, Evaluation]) -> str:

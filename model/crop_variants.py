@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.alphabets import CHARSETS, NOT_A_CHARACTER, charset_mask
+from model.classifier import Classifier
 
 MARGIN = 4.0  # nats by which a label that is sure wins; 6 read no more, 2 a little less
 NO_CHARACTER = 0.7  # probability of not-a-character from which a cut is none
@@ -89,3 +90,28 @@ def averaged(log_probs: NDArray[np.float32], of_variants: NDArray[np.float32]) -
     )
     mean: NDArray[np.float32] = np.logaddexp.reduce(every, axis=1) - np.float32(np.log(VARIANTS + 1))
     return mean
+
+
+def classify_known(
+    classifier: Classifier, crops: NDArray[np.uint8], charset: str | None
+) -> NDArray[np.float32]:
+    """Log-probabilities of crops whose charset is known, the doubtful ones read in all variants too.
+
+    Args:
+        classifier: see ``model.classifier``.
+        crops: uint8 (N, 28, 28), ink = 255 on 0.
+        charset: what they may be; None if that is not known, and each is read once.
+
+    Returns:
+        float32 (N, 63), natural logarithms over ``alphabets.CHARACTERS`` and not-a-character.
+
+    Raises:
+        KeyError: no charset has this name.
+    """
+    log_probs = classifier.classify(crops)
+    chosen = np.flatnonzero(doubtful(log_probs, charset or ""))
+    if not len(chosen):
+        return log_probs
+    log_probs = log_probs.copy()
+    log_probs[chosen] = averaged(log_probs[chosen], classifier.classify(variants(crops[chosen])))
+    return log_probs

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from model.alphabets import CHARACTERS, CLASS_COUNT, NOT_A_CHARACTER, charset_mask
 from model.classifier import Classifier, log_softmax
+from model.crop_variants import classify_known
 
 BINS = 15
 
@@ -95,7 +96,7 @@ def restrict(log_probs: NDArray[np.float32], charset: str | None) -> NDArray[np.
 def evaluate(
     classifier: Classifier, images: NDArray[np.uint8], labels: NDArray[np.integer], charset: str | None = None
 ) -> Evaluation:
-    """Classifies crops and compares; of crops outside the charset nothing is measured.
+    """Classifies crops as ``classify_known`` does and compares; crops outside the charset are not measured.
 
     Args:
         classifier: see ``model.classifier``.
@@ -106,7 +107,7 @@ def evaluate(
     if charset is not None:
         inside = charset_mask(charset)[labels]
         images, labels = images[inside], labels[inside]
-    return compare(classifier.classify(images), labels, charset)
+    return compare(classify_known(classifier, images, charset), labels, charset)
 
 
 def compare(

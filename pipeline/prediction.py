@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from model.alphabets import CHARACTERS, NOT_A_CHARACTER
 from model.classifier import Classifier
+from model.crop_variants import classify_known
 from model.evaluation import restrict
 from segmentation.images import ImageLimits, open_document
 from segmentation.normalization import normalize_glyph
@@ -44,7 +45,7 @@ def predict(
     classifier: Classifier, crops: NDArray[np.uint8], charset: str, alternatives: int
 ) -> list[Prediction]:
     """Classifies crops, uint8 (N, 28, 28); a crop without ink is not a character with certainty."""
-    log_probs = classifier.classify(crops)
+    log_probs = classify_known(classifier, crops, charset)
     chosen = np.exp(restrict(log_probs, charset))
     predictions = []
     for crop, log_row, row in zip(crops, log_probs, chosen, strict=True):

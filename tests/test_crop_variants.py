@@ -6,10 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from jobs.evaluate_recipe import read_sets
 from model.alphabets import CHARACTERS, CLASS_COUNT, NOT_A_CHARACTER
-from model.crop_variants import MARGIN, VARIANTS, averaged, doubtful, variants
+from model.crop_variants import MARGIN, VARIANTS, averaged, classify_known, doubtful, variants
+from model.datasets import LabelledCrops
+from model.evaluation import evaluate
 from model.networks import Networks
 from pipeline.classifying import classify_rows
+from pipeline.prediction import predict
 from segmentation.page import GlyphLine
 
 
@@ -140,3 +144,24 @@ def test_each_row_gets_the_variants_of_its_own_crops():
     assert [row.log_probs.argmax(axis=1).tolist() for row in rows] == [[4], [9], [4, 4]]
     alone, _ = classify_rows([replace(lines[2], charset="digits")], Networks(classifier))
     np.testing.assert_array_equal(rows[2].log_probs, alone[0].log_probs)
+
+
+def test_single_characters_known_to_be_digits_are_read_in_variants_too():
+    crops = crops_of(3)
+    classifier = Hesitant(crops)
+    assert classify_known(classifier, crops, "digits").argmax(axis=1).tolist() == [4, 4, 4]
+    assert classifier.asked == 3 * (VARIANTS + 1)
+    for charset in ("upper", None):
+        assert classify_known(Hesitant(crops), crops, charset).argmax(axis=1).tolist() == [9, 9, 9]
+    assert predict(classifier, crops, "digits", 1)[0].label == "4"
+    assert predict(classifier, crops, "text", 1)[0].label == "9"
+    labels = np.full(3, 4)
+    assert evaluate(classifier, crops, labels, "digits").accuracy == 1
+    assert evaluate(classifier, crops, labels).accuracy == 0
+
+
+def test_the_sets_of_the_recipe_are_read_by_kind():
+    crops = crops_of(3)
+    labels = np.array([4, CHARACTERS.index("A"), 4], np.int16)
+    sets = {"some": LabelledCrops("some", crops, labels, np.full(3, -1, np.int32))}
+    assert read_sets(Hesitant(crops), sets)["some"].argmax(axis=1).tolist() == [4, 9, 4]
