@@ -19,16 +19,14 @@ from model.classifier import Classifier
 MARGIN = 4.0  # nats by which a label that is sure wins; 6 read no more, 2 a little less
 NO_CHARACTER = 0.7  # probability of not-a-character from which a cut is none
 
-# Slanted both ways, narrower and wider, lower and higher: x' = across * x + slant * y, y' = y + down, in
-# pixels from the middle of the crop.
-_SLANT, _STRETCH, _SHIFT = 0.15, 0.12, 1.0
+# Slanted, stretched and shifted at once: x' = across * x + slant * y, y' = y + down, in pixels from the
+# middle of the crop. Chosen on composed fields: six changes one by one read as much and told less of what is
+# wrong.
 _CHANGES = (
-    (1.0, _SLANT, 0.0),
-    (1.0, -_SLANT, 0.0),
-    (1.0 - _STRETCH, 0.0, 0.0),
-    (1.0 + _STRETCH, 0.0, 0.0),
-    (1.0, 0.0, _SHIFT),
-    (1.0, 0.0, -_SHIFT),
+    (0.88, 0.2, 1.0),
+    (1.12, -0.2, -1.0),
+    (1.12, 0.1, 1.0),
+    (0.88, -0.1, -1.0),
 )
 VARIANTS = len(_CHANGES)
 

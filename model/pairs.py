@@ -26,6 +26,7 @@ PAIR_CLASSES = OTHER + 1
 PAIR_SHAPE = (28, 44)
 SHIPPED_PAIRS = "pairs"
 SURE = 0.95  # of one digit, where its ink is not asked about
+SURE_PAIR = 0.99  # of a pair, and of its digits, where it is not asked about again
 _LEAST = 1e-30  # keeps logarithms finite
 
 
@@ -120,6 +121,24 @@ class _Claim:
         """Whether both may be true: they share no ink, or one digit as the same candidate."""
         apart = self.span[1] <= other.span[0] or other.span[1] <= self.span[0]
         return apart or self.cut[1] == other.cut[0] or other.cut[1] == self.cut[0]
+
+
+def undecided(
+    pair_log_probs: NDArray[np.float32], options: PairOptions = DEFAULT_PAIR_OPTIONS
+) -> NDArray[np.bool_]:
+    """Which readings are worth a second one: bool (R,).
+
+    Those that are not sure to be of no pair, nor of two certain digits.
+
+    Args:
+        pair_log_probs: float32 (R, 101) natural logarithms over "00".."99" and anything else.
+        options: how far pairs are trusted.
+    """
+    readings = np.exp(pair_log_probs, dtype=np.float64)
+    weights = _pair_weights(readings, options.odds)
+    digits = readings[:, :OTHER].max(axis=1, initial=0.0)
+    sure = (weights > SURE_PAIR) & (digits > SURE_PAIR * readings[:, :OTHER].sum(axis=1))
+    return (weights > options.least / 10) & ~sure
 
 
 def mix_pairs(

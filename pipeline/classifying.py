@@ -16,7 +16,7 @@ from model.alphabets import CLASS_COUNT
 from model.classifier import Classifier
 from model.crop_variants import averaged, doubtful, variants
 from model.networks import Networks
-from model.pairs import PairReader, doubtful_runs, may_hold_pairs, mix_pairs
+from model.pairs import PairReader, doubtful_runs, may_hold_pairs, mix_pairs, undecided
 from model.settling import surely_whole
 from pipeline.reading import check_log_probs
 from pipeline.records import ClassifiedPage, Failure, PageToClassify
@@ -134,7 +134,10 @@ def _with_pairs(
     if not asked:
         return list(rows)
     bodies = np.concatenate(crops)
-    read = averaged(reader.read(bodies), reader.read(variants(bodies)))
+    read = reader.read(bodies)
+    again = np.flatnonzero(undecided(read))
+    if len(again):
+        read[again] = averaged(read[again], reader.read(variants(bodies[again])))
     mixed, at = list(rows), 0
     for place, runs in asked:
         row, stop = rows[place], at + len(runs)
