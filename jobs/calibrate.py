@@ -38,8 +38,8 @@ from model.classifier import SHIPPED, read_model
 from model.evidence import evidence_of
 from model.networks import load_networks
 
-# Of letters and text the evidence was tried too: it said nothing that held for other hands.
-WITH_EVIDENCE = ("digits",)
+# Of text the evidence was tried too: it said nothing that held for other hands.
+WITH_EVIDENCE = ("digits", "upper", "lower")
 OVER_FRAME = 10  # one field for so many others is written over its printed frame, as a few are on real forms
 
 

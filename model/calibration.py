@@ -28,11 +28,11 @@ from model.evidence import NONE, Evidence, evidence_of_rows
 from model.lattice import CharacterReading, Lattice, Reading
 
 CARD_KEY = "field_calibration"
-# One map for charsets that err alike. "letters" mixes both cases, and so has the doubts of "text".
+# One map for charsets that err alike. Fields of "letters" mix both cases, and so have the doubts of "text".
 FIELD_TYPES = {
     "digits": "digits",
-    "upper": "letters",
-    "lower": "letters",
+    "upper": "upper",
+    "lower": "lower",
     "letters": "text",
     "alphanumeric": "text",
     "text": "text",
