@@ -29,6 +29,7 @@ from model.datasets import DatasetError
 from pipeline.options import JobOptions
 from pipeline.stages import real_stages
 from segmentation.composition import LineHabits
+from segmentation.registration import RegistrationError
 from segmentation.rendering import render_blank, writing_area
 from segmentation.scanner import NOISE_LEVELS, random_settings, scan
 from segmentation.templates import Box, FieldSpec, FormTemplate, load_template
@@ -39,6 +40,7 @@ SOURCES = ("sd19", "mnist", "unipen")
 LETTERS = "unipen"  # the only source with hands that wrote all letters
 ATTEMPTS = 30  # to find writing that fits a box
 WIDEST, HIGHEST = 0.97, 1.25  # of writing, in widths and heights of the writing area
+NOT_READ = {"text": "", "status": "failed", "confidence": 0.0}
 DEEPEST = 16  # pixels by which writing reaches beyond the inner edge of the frame, at most
 
 
@@ -159,10 +161,13 @@ def measure(
         page = render(template, written, rng)
         gray, _ = scan(page, template.dpi, random_settings(args.level, rng), rng)
         data = cv2.imencode(".png", gray)[1].tobytes()
-        read = {row["field"]: row for row in reader.read(data).rows.fields}
+        try:
+            read = {row["field"]: row for row in reader.read(data).rows.fields}
+        except RegistrationError:  # a page on which the form is not found has all its fields wrong
+            read = {}
         wrong = []
         for one in written:
-            row = read[one.spec.name]
+            row = read.get(one.spec.name, NOT_READ)
             right, accepted = row["text"] == one.text, row["status"] == "accepted"
             tallies.setdefault((one.spec.charset, one.side), Tally()).count(right, accepted)
             if not right:

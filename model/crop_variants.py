@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model.alphabets import CHARSETS, NOT_A_CHARACTER, charset_mask
 from model.classifier import Classifier
 
-MARGIN = 4.0  # nats by which a label that is sure wins; 6 read no more, 2 a little less
+MARGIN = 4.0  # nats by which a label that is sure wins; 6 asks for twice as many crops and reads no more
 NO_CHARACTER = 0.7  # probability of not-a-character from which a cut is none
 
 # Slanted, stretched and shifted at once: x' = across * x + slant * y, y' = y + down, in pixels from the

@@ -1,7 +1,8 @@
-"""Pages to class probabilities: two looks at the writing of several pages, with two calls of the model.
+"""Pages to class probabilities: two looks at the writing of several pages, with three calls of the model.
 
 The first look classifies connected bodies of ink as they are. What is not surely a whole character is cut,
 and classified in the second. In fields of digits, what still may be two digits in one body is read as a pair.
+Of what is doubtful even then, in fields of digits, several variants are read, and the mean counts.
 """
 
 import time
@@ -67,7 +68,7 @@ class ClassifiedRow:
 
 
 def classify_rows(lines: Sequence[GlyphLine], networks: Networks) -> tuple[list[ClassifiedRow], float]:
-    """Looks twice at rows of writing, of any number of pages, with two calls of each network at most.
+    """Looks twice at rows of writing, of any number of pages, with three calls of each network at most.
 
     Args:
         lines: as ``segment_page`` gives them; what is cut already is classified as it is.

@@ -12,9 +12,14 @@ from model.crop_variants import MARGIN, VARIANTS, averaged, classify_known, doub
 from model.datasets import LabelledCrops
 from model.evaluation import evaluate
 from model.networks import Networks
+from model.pairs import OTHER, PAIR_CLASSES
 from pipeline.classifying import classify_rows
 from pipeline.prediction import predict
+from segmentation.components import find_components
+from segmentation.glyphs import LINE_LIMITS, RowPlace
+from segmentation.looks import InkRow, look_at_bodies
 from segmentation.page import GlyphLine
+from segmentation.templates import Box
 
 
 def log_probs(*rows: dict[str, float]) -> np.ndarray:
@@ -165,3 +170,41 @@ def test_the_sets_of_the_recipe_are_read_by_kind():
     labels = np.array([4, CHARACTERS.index("A"), 4], np.int16)
     sets = {"some": LabelledCrops("some", crops, labels, np.full(3, -1, np.int32))}
     assert read_sets(Hesitant(crops), sets)["some"].argmax(axis=1).tolist() == [4, 9, 4]
+
+
+class NoDigits:
+    """Takes everything for no character."""
+
+    name, sha256 = "none", "0"
+
+    def classify(self, crops: np.ndarray) -> np.ndarray:
+        return log_probs(*[{"-": 0.9, "1": 0.05, "7": 0.04}] * len(crops))
+
+
+class Pairs:
+    """Reads 86 in what it is shown first, with a probability, and 80 in all that it is shown after that."""
+
+    def __init__(self, probability: float) -> None:
+        self.probability, self.asked = probability, []
+
+    def read(self, crops: np.ndarray) -> np.ndarray:
+        first = not self.asked
+        self.asked.append(len(crops))
+        probs = np.full((len(crops), PAIR_CLASSES), 1e-9, np.float32)
+        probs[:, 86 if first else 80] = self.probability if first else 0.999
+        probs[:, OTHER] = 1 - probs.sum(axis=1)
+        return np.log(probs)
+
+
+@pytest.mark.parametrize(("probability", "again", "second"), [(0.6, True, 0), (0.9999, False, 6)])
+def test_pairs_that_are_not_sure_are_read_in_variants_too(probability, again, second):
+    image = np.zeros((120, 300), np.uint8)
+    for x in (100, 138):
+        cv2.ellipse(image, (x, 60), (20, 30), 0, 0, 360, 1, 6)
+    place = RowPlace(Box(0, 10, 300, 100), np.eye(2, 3))
+    line = look_at_bodies([InkRow(find_components(image), place, LINE_LIMITS, "digits", 2, 2)])[0]
+    reader = Pairs(probability)
+    (row,), _ = classify_rows([line], Networks(NoDigits(), reader))
+    assert reader.asked == ([1, VARIANTS] if again else [1])
+    assert row.log_probs[:, second].max() > np.log(0.5)
+    assert row.log_probs[:, 8].max() > np.log(0.5)

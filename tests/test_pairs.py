@@ -4,7 +4,7 @@ import pytest
 
 from model.alphabets import CLASS_COUNT, NOT_A_CHARACTER
 from model.decoding import Constraint, Lattice, decode
-from model.pairs import OTHER, PAIR_CLASSES, PairOptions, doubtful_runs, may_hold_pairs, mix_pairs
+from model.pairs import OTHER, PAIR_CLASSES, PairOptions, doubtful_runs, may_hold_pairs, mix_pairs, undecided
 from segmentation.components import find_components
 from segmentation.pairs import find_bodies, normalize_pair, pair_crops, pair_windows
 from segmentation.pieces import cut_pieces
@@ -91,6 +91,12 @@ def test_nothing_changes_without_a_pair(bodies, readings):
     given = unsure()
     np.testing.assert_allclose(mix_pairs(STARTS, STOPS, given, bodies, readings), given, atol=1e-5)
     np.testing.assert_array_equal(given, unsure())
+
+
+def test_a_reading_is_decided_if_it_is_of_no_pair_or_of_one_for_sure():
+    readings = [pair_of(86, 0.999), pair_of(86, 1e-6), pair_of(86, 0.7), pair_of(86, 0.6, rest=88)]
+    assert undecided(np.concatenate(readings)).tolist() == [False, False, True, True]
+    assert undecided(np.zeros((0, PAIR_CLASSES), np.float32)).tolist() == []
 
 
 def test_a_body_beside_the_pair_is_left_alone():
