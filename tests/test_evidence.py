@@ -89,3 +89,8 @@ def test_evidence_lowers_the_confidence_of_a_reading_with_its_lattice():
     lowered = Calibration({"digits": ConfidenceMap(touching=-1.0)}, {"digits": ConfidenceMap()})
     third = lowered.apply(reading("1", [0]), "digits", touched).confidence
     assert np.log(third / (1 - third)) == pytest.approx(np.log(9) - 1)
+
+
+def test_ink_left_out_counts_by_its_root():
+    lowered = ConfidenceMap(left_out=-2.0)(0.5, 1, Evidence(0.0, 0.25))
+    assert np.log(lowered / (1 - lowered)) == pytest.approx(-1.0)
