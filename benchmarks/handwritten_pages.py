@@ -29,6 +29,7 @@ from model.datasets import DatasetError
 from pipeline.options import JobOptions
 from pipeline.stages import real_stages
 from segmentation.composition import LineHabits
+from segmentation.pen import crop_ink
 from segmentation.registration import RegistrationError
 from segmentation.rendering import render_blank, writing_area
 from segmentation.scanner import NOISE_LEVELS, random_settings, scan
@@ -117,8 +118,7 @@ def _fitting(
             row, labels = composer.compose_alphabet(LETTERS, kind, habits, rng)
         if not spec.min_length <= len(labels) <= spec.max_length:
             continue
-        rows, columns = (np.flatnonzero(row.ink.any(axis=axis)) for axis in (1, 0))
-        ink = row.ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        ink = crop_ink(row.ink.view(np.uint8)) > 0
         if ink.shape[1] <= WIDEST * area.width and ink.shape[0] <= HIGHEST * area.height:
             return "".join(CHARACTERS[label] for label in labels), ink
     return None

@@ -27,6 +27,15 @@ def class_index(character: str) -> int:
     return _INDEX[character]
 
 
+def only_digits(charset: str) -> bool:
+    """Whether nothing but digits may stand in a field of a charset.
+
+    Raises:
+        KeyError: no charset has this name.
+    """
+    return CHARSETS[charset].isdigit()
+
+
 @lru_cache(maxsize=64)
 def charset_mask(charset: str) -> NDArray[np.bool_]:
     """Which classes a charset allows: bool (63,), never the not-a-character class. Read-only.

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.alphabets import CHARSETS, NOT_A_CHARACTER
+from model.alphabets import NOT_A_CHARACTER
 from model.classifier import CropNetwork, ModelFile, read_model
 
 DIGITS = 10
@@ -52,15 +52,6 @@ class PairOptions:
 
 
 DEFAULT_PAIR_OPTIONS = PairOptions()
-
-
-def may_hold_pairs(charset: str) -> bool:
-    """Whether the reader of pairs may be asked in a field: its charset has nothing but digits.
-
-    Raises:
-        KeyError: no charset has this name.
-    """
-    return CHARSETS[charset].isdigit()
 
 
 def surely_one(log_probs: NDArray[np.float32], sure: float = SURE) -> NDArray[np.bool_]:

@@ -13,11 +13,11 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from model.alphabets import CLASS_COUNT
+from model.alphabets import CLASS_COUNT, only_digits
 from model.classifier import Classifier
 from model.crop_variants import averaged, doubtful, variants
 from model.networks import Networks
-from model.pairs import PairReader, doubtful_runs, may_hold_pairs, mix_pairs, undecided
+from model.pairs import PairReader, doubtful_runs, mix_pairs, undecided
 from model.settling import surely_whole
 from pipeline.reading import check_log_probs
 from pipeline.records import ClassifiedPage, Failure, PageToClassify
@@ -96,7 +96,7 @@ def classify_rows(lines: Sequence[GlyphLine], networks: Networks) -> tuple[list[
         log_probs[second.known < 0] = fresh
         rows.append(ClassifiedRow(second.line, log_probs, second.pieces, crops, took))
     begun = time.perf_counter()
-    rows = _with_variants([line.charset for line in lines], rows, networks.characters)
+    rows = _with_variants(lines, rows, networks.characters)
     if networks.pairs is None:
         return rows, spent + spent_again + 1000 * (time.perf_counter() - begun)
     rows = _with_pairs(lines, rows, networks.pairs)
@@ -104,10 +104,11 @@ def classify_rows(lines: Sequence[GlyphLine], networks: Networks) -> tuple[list[
 
 
 def _with_variants(
-    charsets: Sequence[str], rows: Sequence[ClassifiedRow], classifier: Classifier
+    lines: Sequence[GlyphLine], rows: Sequence[ClassifiedRow], classifier: Classifier
 ) -> list[ClassifiedRow]:
-    """The rows, where doubtful crops have been read in several variants; ``charsets`` are those of rows."""
-    asked = [np.flatnonzero(doubtful(row.log_probs, own)) for own, row in zip(charsets, rows, strict=True)]
+    """The rows, where doubtful crops have been read in several variants; ``lines`` are their first looks."""
+    together = zip(lines, rows, strict=True)
+    asked = [np.flatnonzero(doubtful(row.log_probs, line.charset)) for line, row in together]
     crops = [variants(row.line.crops[chosen]) for row, chosen in zip(rows, asked, strict=True)]
     read, _ = _classify(crops, classifier)
     mixed = list(rows)
@@ -126,7 +127,7 @@ def _with_pairs(
     asked: list[tuple[int, NDArray[np.int32]]] = []
     crops = []
     for place, (line, row) in enumerate(zip(lines, rows, strict=True)):
-        if line.uncut is None or row.pieces is None or not may_hold_pairs(line.uncut.charset):
+        if line.uncut is None or row.pieces is None or not only_digits(line.uncut.charset):
             continue
         runs = _possible_pairs(row, row.pieces, line.uncut.parts)
         if len(runs):

@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from model.alphabets import CLASS_COUNT, NOT_A_CHARACTER
+from model.alphabets import CLASS_COUNT, NOT_A_CHARACTER, only_digits
 from model.decoding import Constraint, Lattice, decode
-from model.pairs import OTHER, PAIR_CLASSES, PairOptions, doubtful_runs, may_hold_pairs, mix_pairs, undecided
+from model.pairs import OTHER, PAIR_CLASSES, PairOptions, doubtful_runs, mix_pairs, undecided
 from segmentation.components import find_components
 from segmentation.pairs import find_bodies, normalize_pair, pair_crops, pair_windows
 from segmentation.pieces import cut_pieces
@@ -144,8 +144,8 @@ def test_pairs_may_share_a_digit():
 @pytest.mark.parametrize(
     ("charset", "may"), [("digits", True), ("alphanumeric", False), ("upper", False), ("text", False)]
 )
-def test_pairs_are_looked_for_among_digits_only(charset, may):
-    assert may_hold_pairs(charset) is may
+def test_only_one_charset_has_nothing_but_digits(charset, may):
+    assert only_digits(charset) is may
 
 
 def test_odds_lower_the_weight_of_pairs():
