@@ -93,11 +93,16 @@ class Run:
 
 
 def reading_task_manager(cluster: Cluster) -> str:
-    """The task manager on which pages are being read now."""
+    """A task manager on which pages are being read now.
+
+    Flink calls a task running before its worker has been started, and the other task manager may have read
+    many pages by then.
+    """
     [job] = [job["id"] for job in cluster.ask("/jobs")["jobs"] if job["status"] == "RUNNING"]
     [vertex] = [v["id"] for v in cluster.ask(f"/jobs/{job}")["vertices"] if "ReadPages" in v["name"]]
     tasks = cluster.ask(f"/jobs/{job}/vertices/{vertex}")["subtasks"]
-    return next(task["taskmanager-id"] for task in tasks if task["status"] == "RUNNING")
+    running = [task["taskmanager-id"] for task in tasks if task["status"] == "RUNNING"]
+    return next(task_manager for task_manager in running if workers_of(cluster, task_manager))
 
 
 def kill_one(cluster: Cluster, name: str) -> None:
@@ -106,15 +111,20 @@ def kill_one(cluster: Cluster, name: str) -> None:
     os.kill(process.pid, signal.SIGKILL)
 
 
-def kill_worker_of(cluster: Cluster, task_manager: str) -> None:
-    """Ends the Python process that reads for a task manager, and leaves its pool alone."""
+def workers_of(cluster: Cluster, task_manager: str) -> list[psutil.Process]:
+    """The Python processes that read for a task manager, without their pool."""
     pool = task_manager.replace("task_manager", "worker_pool")
     [process] = [process for process in cluster.processes if process.name == pool]
-    workers = [
+    return [
         child
         for child in psutil.Process(process.pid).children()
         if child.status() != psutil.STATUS_ZOMBIE and "SdkHarness" in " ".join(child.cmdline())
     ]
+
+
+def kill_worker_of(cluster: Cluster, task_manager: str) -> None:
+    """Ends the Python process that reads for a task manager, and leaves its pool alone."""
+    workers = workers_of(cluster, task_manager)
     assert workers
     for worker in workers:
         worker.kill()
