@@ -3,18 +3,20 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.illumination import even_light
 from segmentation.page import SegmentedPage
+from segmentation.preparing import find_on_page
 from segmentation.registration import (
     QUARTER_TURNS,
     Registration,
     RegistrationError,
     RuleFinder,
+    register_in_any_size,
     register_rules,
 )
 from segmentation.segmenting import segment_page
@@ -82,6 +84,13 @@ def register_best(
                 errors.append(error)
         if fits:
             return _best(fits)
+    sized = [
+        (template, found)
+        for template in templates
+        if (found := register_in_any_size(finder, template)) is not None
+    ]
+    if sized:
+        return _best(sized)
     if len(templates) == 1:
         raise errors[0]
     names = ", ".join(repr(template.name) for template in templates)
@@ -91,8 +100,7 @@ def register_best(
 def segment_best(gray: NDArray[np.uint8], templates: Sequence[FormTemplate]) -> SegmentedPage:
     """Cuts a page into the fields of the form that lies on it; see ``register_best`` and ``segment_page``."""
     begin = time.perf_counter()
-    gray = even_light(gray)
-    template, registration = register_best(gray, templates)
+    gray, (template, registration) = find_on_page(gray, partial(register_best, templates=templates))
     seconds = time.perf_counter() - begin
     page = segment_page(gray, template, registration)
     return replace(page, seconds={**page.seconds, "register": seconds})

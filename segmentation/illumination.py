@@ -38,9 +38,15 @@ def even_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     low, usual, high = np.percentile(paper, (5, 50, 95))
     if high - low < UNEVEN:
         return gray
-    paper = np.maximum(cv2.GaussianBlur(paper, (0, 0), WIDEST_INK / 3), np.uint8(max(1, DARKEST * usual)))
+    darkest = np.uint8(max(1, DARKEST * usual))
+    black = paper < darkest
+    paper = np.maximum(cv2.GaussianBlur(paper, (0, 0), WIDEST_INK / 3), darkest)
     background = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
-    return cv2.divide(gray, background, scale=255)
+    evened = cv2.divide(gray, background, scale=255)
+    if black.any():
+        outside = cv2.resize(black.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        evened[outside.view(np.bool_)] = 255
+    return evened
 
 
 def otsu_level(gray: NDArray[np.uint8]) -> float:

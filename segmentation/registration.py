@@ -36,6 +36,7 @@ __all__ = [
     "find_rules",
     "fit_rules",
     "register",
+    "register_in_any_size",
     "register_rules",
     "rules_of_field",
     "shortest_rule",
@@ -47,6 +48,10 @@ MIN_MATCHED = 0.5
 FEW_RULES = 6  # a form needs these even if they are more than half, or all it has: four rules are on any page
 UPRIGHT_BONUS = 0.15  # share of the rules by which a turned page must match better than one that is not
 MIN_AGREEMENT = 0.45  # share of rules found times share of their ends in place: a table has rules anywhere
+SIZES = np.geomspace(0.5, 1.3, 97)  # of a form that does not fill its scan, or more than fills it
+SIZED_RULES = (
+    6  # lying ones, and standing ones, of a form that is looked for in any size: one comb is anywhere
+)
 MAX_ENLARGED = 4.0  # a page of less than WORK_DPI / 4 shows no rules
 MAX_STRETCH = 2.0  # height to width of a page, against the template's: beyond, it is no scan of it
 MAX_RESIDUAL = 6.0 / 300  # inches
@@ -93,7 +98,8 @@ def register(gray: NDArray[np.uint8], template: FormTemplate) -> Registration:
     """Finds the form on a page.
 
     The page may be shifted, skewed by up to ``MAX_SKEW`` degrees, turned by quarter turns, and scanned at
-    another resolution than the template's, as long as the scan covers about the template's page.
+    another resolution than the template's. If the form is not found where the scan covers about the
+    template's page, it is looked for in other sizes: on a larger scanner's glass, or printed smaller.
 
     Args:
         gray: uint8 (H, W), 0 = black, origin top left.
@@ -103,18 +109,47 @@ def register(gray: NDArray[np.uint8], template: FormTemplate) -> Registration:
         RegistrationError: ``form_not_found`` if too few rules of the form are on the page, or they do not
             lie where the form has them; ``no_landmarks`` if the template has no framed field.
     """
-    return register_rules(RuleFinder(gray), template)
+    finder = RuleFinder(gray)
+    try:
+        return register_rules(finder, template)
+    except RegistrationError:
+        sized = register_in_any_size(finder, template)
+        if sized is None:
+            raise
+        return sized
+
+
+def register_in_any_size(finder: RuleFinder, template: FormTemplate) -> Registration | None:
+    """Finds a form of many rules that is smaller or larger on its scan than the template's page.
+
+    ``finder`` is of the page. None if the form has too few rules to be told from others, or is not there.
+    """
+    targets = template_rules(template)
+    if min(len(rules.ends) for rules in targets) < SIZED_RULES:
+        return None
+    fits = _sized_fits(finder, template, targets)
+    size, turns, matched = max(fits, key=lambda fit: fit[2], default=(1.0, 0, 0))
+    if not matched:
+        return None
+    try:  # that was too coarse to rely on: the rules are looked for again as if the form filled its scan
+        return register_rules(finder, template, (turns,), size)
+    except RegistrationError:
+        return None
 
 
 def register_rules(
-    finder: RuleFinder, template: FormTemplate, quarter_turns: Sequence[int] = QUARTER_TURNS
+    finder: RuleFinder,
+    template: FormTemplate,
+    quarter_turns: Sequence[int] = QUARTER_TURNS,
+    size: float = 1.0,
 ) -> Registration:
-    """The same as ``register`` on a page whose rules may have been found already.
+    """The same as ``register`` on a page whose rules may have been found already, for one size of the form.
 
     Args:
         finder: of the page.
         template: the form to look for.
         quarter_turns: how the page may lie, in the order to try: so many quarter turns clockwise.
+        size: width of the form's page, in widths of the scan, within a twentieth.
 
     Raises:
         RegistrationError: see ``register``.
@@ -123,7 +158,7 @@ def register_rules(
     count = sum(len(rules.ends) for rules in targets)
     if count == 0:
         raise RegistrationError("no_landmarks", f"template {template.name!r} has no framed field to find")
-    found = _orientations(finder, template, targets, quarter_turns)
+    found = _orientations(finder, template, targets, quarter_turns, size)
     # A form of a single strip fits as well upside down: then the page is taken to lie as pages do.
     best = max(
         found,
@@ -177,45 +212,92 @@ def _rules_of_fields(specs: Sequence[FieldSpec], dpi: float, cell_lines: bool) -
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Lying:
+    """The rules of a page, turned by quarter turns, and how to come back from there.
+
+    Attributes:
+        rules: horizontal and vertical ones, in working pixels of the turned page.
+        factor: working pixels per page pixel.
+        to_page: float64 (3, 3), from the turned working pixels to page pixels.
+    """
+
+    rules: tuple[Rules, Rules]
+    factor: float
+    to_page: Floats
+
+
+def _lie(
+    finder: RuleFinder,
+    template: FormTemplate,
+    targets: tuple[Rules, Rules],
+    quarter_turns: int,
+    size: float = 1.0,
+) -> _Lying | None:
+    """The page turned; None if it has not the shape or the resolution of a scan of the form, lying so.
+
+    ``size`` is the width of the form's page, in widths of the scan.
+    """
+    height, width = finder.gray.shape
+    across, along = (height, width) if quarter_turns % 2 else (width, height)
+    if not across or not along:
+        return None
+    factor = WORK_DPI * template.width / (template.dpi * across * size)
+    stretch = along * template.width / (across * template.height)
+    if factor > MAX_ENLARGED or not 1 / MAX_STRETCH <= stretch <= MAX_STRETCH:
+        return None
+    shape = (max(1, round(width * factor)), max(1, round(height * factor)))
+    found = finder.find(factor, shortest_rule(targets, WORK_DPI / template.dpi))
+    turned, turn = _turn(found, shape, quarter_turns)
+    # Not by the factor itself: the size was rounded.
+    grown_x, grown_y = width / shape[0], height / shape[1]
+    to_page = np.array([[grown_x, 0, 0.5 * grown_x - 0.5], [0, grown_y, 0.5 * grown_y - 0.5], [0, 0, 1]])
+    return _Lying(turned, factor, to_page @ np.linalg.inv(turn))
+
+
 def _orientations(
-    finder: RuleFinder, template: FormTemplate, targets: tuple[Rules, Rules], turns: Sequence[int]
+    finder: RuleFinder,
+    template: FormTemplate,
+    targets: tuple[Rules, Rules],
+    turns: Sequence[int],
+    size: float,
 ) -> Iterator[Registration]:
     """Fits the page as it lies, and only if that fails, turned by each quarter turn.
 
     Forms look much the same upside down: a poor match is compared with the opposite turn.
     """
     count = sum(len(rules.ends) for rules in targets)
-    height, width = finder.gray.shape
     seen: int | None = None
     for quarter_turns in turns:
-        lying = quarter_turns % 2
-        if seen is not None and lying != seen:
+        if seen is not None and quarter_turns % 2 != seen:
             return
-        across, along = (height, width) if lying else (width, height)
-        if not across or not along:
-            return
-        factor = WORK_DPI * template.width / (template.dpi * across)
-        stretch = along * template.width / (across * template.height)
-        if factor > MAX_ENLARGED or not 1 / MAX_STRETCH <= stretch <= MAX_STRETCH:
+        page = _lie(finder, template, targets, quarter_turns, size)
+        if page is None:
             continue
-        size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        found = finder.find(factor, shortest_rule(targets, WORK_DPI / template.dpi))
-        turned, turn = _turn(found, size, quarter_turns)
-        fit = fit_rules(turned, targets, WORK_DPI / template.dpi)
+        fit = fit_rules(page.rules, targets, WORK_DPI / template.dpi)
         if fit is None:
             continue
         matrix, residual, matched = fit
-        if matched * ends_in_place(matrix, turned, targets) < MIN_AGREEMENT * count:
+        if matched * ends_in_place(matrix, page.rules, targets) < MIN_AGREEMENT * count:
             continue
-        # Not by the factor itself: the size was rounded.
-        grown_x, grown_y = width / size[0], height / size[1]
-        to_page = np.array([[grown_x, 0, 0.5 * grown_x - 0.5], [0, grown_y, 0.5 * grown_y - 0.5], [0, 0, 1]])
-        full = to_page @ np.linalg.inv(turn) @ np.vstack([matrix, [0, 0, 1]])
-        yield Registration(full[:2], residual / factor, matched, count)
+        full = page.to_page @ np.vstack([matrix, [0, 0, 1]])
+        yield Registration(full[:2], residual / page.factor, matched, count)
         if matched >= SURE * count:
             return
         if matched >= MIN_MATCHED * count:
-            seen = lying
+            seen = quarter_turns % 2
+
+
+def _sized_fits(
+    finder: RuleFinder, template: FormTemplate, targets: tuple[Rules, Rules]
+) -> Iterator[tuple[float, int, int]]:
+    """For each way a page may lie: in which of ``SIZES`` the form fits best, the turns, the rules matched."""
+    nominal = WORK_DPI / template.dpi
+    for quarter_turns in QUARTER_TURNS:
+        page = _lie(finder, template, targets, quarter_turns)
+        fit = None if page is None else fit_rules(page.rules, targets, nominal, nominal * SIZES)
+        if fit is not None and fit[2]:
+            yield float(np.sqrt(abs(np.linalg.det(fit[0][:, :2])))) / nominal, quarter_turns, fit[2]
 
 
 def shortest_rule(targets: tuple[Rules, Rules], factor: float) -> float:

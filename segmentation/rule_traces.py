@@ -24,6 +24,11 @@ from segmentation.rule_band import (
 STRAY = 0.02  # share of its ink that a rule loses for each pixel off its place, when it is chosen
 NOMINAL_WIDTH = 5.0  # pixels of a printed rule at 300 dpi, where none can be measured
 MIN_COVERAGE = 0.4
+STRAIGHT = 3.0  # pixels that the middle of a block may lie off its neighbours' line
+BENT = 2.0  # pixels off a straight line, from which on a rule is followed as a bent one
+STEEPEST = 5.0  # pixels from block to block that paper bends; writing beside a broken rule jumps
+FULL = 0.7  # inked share of a block that surely shows where the rule is
+LEAST_BLOCKS = 5  # of a bent rule
 _ACROSS = np.uint64((1 << (2 * MARGIN + 1)) - 1)
 # How many of the highest, or of the lowest, of twelve bits are set without a gap.
 _OF_TWELVE = np.unpackbits(np.arange(1 << REACH, dtype=">u2")[:, None].view(np.uint8), axis=1)[:, -REACH:]
@@ -132,7 +137,33 @@ def _follow_blocks(blocks: Blocks, search: int, coverage: float) -> tuple[Floats
     share = np.where(nearest & (share >= 0.6 * peak), share, 0) + 1e-9
     middle = first + (share * steps).sum(axis=0) / share.sum(axis=0)
     line = _robust_lines(blocks.centers, middle, weight, blocks.first, rule_of)
-    return np.where(np.abs(middle - line) <= 3, middle, line), present
+    line += _bends(middle - line, peak, rule_of)
+    return np.where(np.abs(middle - line) <= STRAIGHT, middle, line), present
+
+
+def _bends(off: Floats, peak: Floats, rule_of: Integers) -> Floats:
+    """How far rules on curled paper lie off their straight lines, float64 (B,); 0 for straight rules.
+
+    Told from blocks that are nearly full of a line, by the median of five neighbours.
+
+    Args:
+        off: float64 (B,) how far the middle of each block lies off the straight line.
+        peak: float64 (B,) the inked share of the fullest rows of each block, three together.
+        rule_of: int (B,) the rule of each block, 0..V-1.
+    """
+    bends = np.zeros_like(off)
+    far = (np.abs(off) > BENT) & (peak >= FULL)
+    for rule in np.flatnonzero(np.bincount(rule_of, far) >= 2).tolist():  # hardly any
+        blocks = np.flatnonzero(rule_of == rule)
+        full = blocks[peak[blocks] >= FULL]
+        if len(full) < LEAST_BLOCKS:
+            continue
+        padded = np.pad(off[full], 2, mode="reflect", reflect_type="odd")
+        smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
+        steps = np.abs(np.diff(smooth)) / np.diff(full)
+        if np.abs(smooth).max() > BENT and steps.max() <= STEEPEST:
+            bends[blocks] = np.interp(blocks, full, smooth)
+    return bends
 
 
 def _robust_lines(x: Floats, y: Floats, weight: Floats, first: Integers, rule_of: Integers) -> Floats:

@@ -4,15 +4,19 @@ Each side of a frame is traced column by column, or row by row (``rule_traces``)
 (``rule_erasing``). The rules of all fields of a page go together.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
+
+import numpy as np
 
 from segmentation.rule_band import ExpectedRule, Mask
 from segmentation.rule_erasing import SLACK, erase_rules
 from segmentation.rule_traces import trace_rules
 
 SIDES = ("top", "bottom", "left", "right")
+ASTRAY = 40  # pixels that an upright side may lie off on curled paper, where both lying ones are in place
+WHOLE = 0.8  # inked share of the height between these that tells it from a stroke
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +61,19 @@ def remove_frames(
         For each field the frame as it was found. A side of which less than two fifths is there is left alone,
         and stays where it was expected.
     """
-    rules = []
-    for ink, frame, only in zip(inks, expected, digits or [False] * len(inks), strict=True):
-        rules += [
-            ExpectedRule(ink, level, frame.left, frame.right, digits=only)
-            for level in (frame.top, frame.bottom)
-        ]
-        rules += [
-            ExpectedRule(ink, x, frame.top, frame.bottom, upright=True, digits=only)
-            for x in (frame.left, frame.right)
-        ]
+    only = digits or [False] * len(inks)
+    rules = _sides(inks, expected, only)
     traced = trace_rules(rules)
     if traced is None:
         return list(expected)
     found = {place: number for number, place in enumerate(traced.which.tolist())}
+    astray = _astray(rules, expected, found, traced.levels.tolist())
+    if astray:
+        expected = [astray.get(field, frame) for field, frame in enumerate(expected)]
+        rules = _sides(inks, expected, only)
+        traced = trace_rules(rules)
+        assert traced is not None  # nearer to their places there are as many
+        found = {place: number for number, place in enumerate(traced.which.tolist())}
     levels, seen, thick = traced.levels.tolist(), traced.seen.tolist(), traced.widths.tolist()
     widths = traced.widths.copy()
     frames = []
@@ -93,6 +96,61 @@ def remove_frames(
         if frame is not before:
             _erase_corners(ink, frame)
     return frames
+
+
+def _sides(inks: Sequence[Mask], expected: Sequence[Frame], digits: Sequence[bool]) -> list[ExpectedRule]:
+    """The four sides of each frame, in order of ``SIDES``."""
+    rules = []
+    for ink, frame, only in zip(inks, expected, digits, strict=True):
+        rules += [
+            ExpectedRule(ink, level, frame.left, frame.right, digits=only)
+            for level in (frame.top, frame.bottom)
+        ]
+        rules += [
+            ExpectedRule(ink, x, frame.top, frame.bottom, upright=True, digits=only)
+            for x in (frame.left, frame.right)
+        ]
+    return rules
+
+
+def _astray(
+    rules: Sequence[ExpectedRule],
+    expected: Sequence[Frame],
+    found: Mapping[int, int],
+    levels: Sequence[float],
+) -> dict[int, Frame]:
+    """Frames of which both lying sides are in their places, but an upright one stands somewhat beside it.
+
+    On curled or photographed paper a box may lie to one side by more than a rule is looked for; left in its
+    field, its side would be read as a 1.
+
+    Args:
+        rules: as ``_sides`` gives them.
+        expected: the frames as they were expected.
+        found: by place in ``rules``, the number of each traced one.
+        levels: of the traced ones.
+
+    Returns:
+        By place in ``expected``, where such frames are instead.
+    """
+    astray: dict[int, Frame] = {}
+    for field, frame in enumerate(expected):
+        lying = [found.get(4 * field + place) for place in (0, 1)]
+        missing = [place for place in (2, 3) if 4 * field + place not in found]
+        if not missing or None in lying:
+            continue
+        top, bottom = (levels[number] for number in lying if number is not None)
+        for place in missing:
+            rule = rules[4 * field + place]
+            first = max(0, round(rule.level) - ASTRAY)
+            rows = slice(round(top + frame.width), round(bottom - frame.width) + 1)
+            between = rule.ink[rows, first : round(rule.level) + ASTRAY + 1]
+            share = between.mean(axis=0) if between.size else np.zeros(1)
+            best = int(share.argmax())
+            if share[best] >= WHOLE:
+                moved = replace(astray.get(field, frame), top=top, bottom=bottom)
+                astray[field] = replace(moved, **{SIDES[place]: float(first + best)})
+    return astray
 
 
 def remove_rules(

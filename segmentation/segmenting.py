@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -12,11 +13,12 @@ from segmentation.blanks import MIN_WRITING, largest_stroke
 from segmentation.combs import comb_line
 from segmentation.fields import FieldInk, cut_field, cut_fields, surroundings
 from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, RowPlace, page_boxes
-from segmentation.illumination import even_light, otsu_level
+from segmentation.illumination import otsu_level
 from segmentation.local_fit import refine_field
 from segmentation.looks import InkRow, look_at_bodies
 from segmentation.marks import judge_mark
 from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
+from segmentation.preparing import find_on_page
 from segmentation.registration import Registration, register
 from segmentation.rows import split_rows
 from segmentation.templates import Box, FieldSpec, FormTemplate
@@ -29,33 +31,37 @@ BETTER = 0.1  # by which its frame must be seen better there
 def segment_page(
     gray: NDArray[np.uint8], template: FormTemplate, registration: Registration | None = None
 ) -> SegmentedPage:
-    """Finds the form on a page and cuts every field into candidate glyphs; uneven light is evened first.
+    """Finds the form on a page and cuts every field into candidate glyphs.
+
+    Streaks of a dirty scanner are taken out first, uneven light is evened, a negative is made a positive.
 
     Args:
         gray: uint8 (H, W), 0 = black, origin top left.
         template: the form that should be on the page.
-        registration: where it lies, if that is known already; the light of ``gray`` is even then.
+        registration: where it lies, if that is known already; ``gray`` is prepared then, see
+            ``find_on_page``.
 
     Raises:
         RegistrationError: the form is not on this page.
     """
     begin = time.perf_counter()
     if registration is None:
-        gray = even_light(gray)
-        registration = register(gray, template)
+        gray, found = find_on_page(gray, partial(register, template=template))
+    else:
+        found = registration
     registered = time.perf_counter()
     threshold = ink_threshold(gray)
     regions = surroundings(template)
-    inks = cut_fields(gray, threshold, registration, template.fields, regions, template.dpi)
+    inks = cut_fields(gray, threshold, found, template.fields, regions, template.dpi)
     places = [
-        _place_field(gray, threshold, registration, spec, regions[spec.name], template.dpi, ink)
+        _place_field(gray, threshold, found, spec, regions[spec.name], template.dpi, ink)
         for spec, ink in zip(template.fields, inks, strict=True)
     ]
     cleaned = time.perf_counter()
     fields = _fields(template.fields, places)
     cut = time.perf_counter()
     seconds = {"register": registered - begin, "clean": cleaned - registered, "cut": cut - cleaned}
-    return SegmentedPage(gray.shape[1], gray.shape[0], registration, tuple(fields), seconds, template.name)
+    return SegmentedPage(gray.shape[1], gray.shape[0], found, tuple(fields), seconds, template.name)
 
 
 def ink_threshold(gray: NDArray[np.uint8]) -> float:

@@ -55,6 +55,67 @@ def test_the_frame_is_found_off_its_expected_place(offset):
     assert (found.left, found.top, found.right, found.bottom) == pytest.approx((60, 60, 580, 160), abs=1)
 
 
+@pytest.mark.parametrize("astray", [(30, 0), (0, -32), (-25, 38)])
+def test_upright_sides_that_lie_farther_off_than_lying_ones_go(astray):
+    left, right = 60 + astray[0], 580 + astray[1]
+    image = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.rectangle(image, (left, 60), (right, 160), 1, 5)
+    cv2.putText(image, "4", (300, 140), 0, 2, 1, STROKE)
+    cleaned, found = clean(image)
+    assert components(cleaned) == 1
+    assert (found.left, found.right) == pytest.approx((left, right), abs=1)
+
+
+def test_a_digit_beside_a_missing_side_stays():
+    image = raster()
+    image[:, 572:589] = 0  # the right side
+    cv2.line(image, (560, 82), (560, 138), 1, STROKE)
+    cleaned, found = clean(image)
+    assert cleaned[84:136, 557:564].all()
+    assert found.right == FRAME.right
+
+
+def bent(curve, gap=None):
+    """A long frame of which both lying sides follow ``curve``, in rows, with a 7 in its middle."""
+    image = np.zeros((HEIGHT, 1400), np.uint8)
+    x = np.arange(60, 1341)
+    rows = np.rint(curve(x)).astype(int)
+    for level in (60, 160):
+        for aside in range(-2, 3):
+            image[level + rows + aside, x] = 1
+    for side in (0, -1):
+        image[60 + rows[side] : 161 + rows[side], x[side] - 2 : x[side] + 3] = 1
+    if gap:
+        image[:, slice(*gap)] = 0
+    return cv2.putText(image, "7", (650, 140), 0, 2, 1, STROKE)
+
+
+@pytest.mark.parametrize("gap", [None, (300, 420)])
+@pytest.mark.parametrize(
+    "curve",
+    [
+        lambda x: 9 * np.sin(x / 200),
+        lambda x: 10 * ((x - 700) / 640) ** 2,
+        lambda x: np.where(x < 900, 0, (x - 900) / 40),
+    ],
+)
+def test_the_bent_sides_of_a_frame_on_curled_paper_go(curve, gap):
+    cleaned, _ = clean(bent(curve, gap), Frame(60.0, 60.0, 1340.0, 160.0, 5.0))
+    seven = cv2.putText(np.zeros(cleaned.shape, np.uint8), "7", (650, 140), 0, 2, 1, STROKE) > 0
+    assert cleaned[seven].mean() > 0.95
+    assert cleaned[~seven].sum() < 120
+
+
+def test_writing_along_a_straight_side_bends_nothing():
+    image = np.zeros((HEIGHT, 1400), np.uint8)
+    cv2.rectangle(image, (60, 60), (1340, 160), 1, 5)
+    image[160:163, 500:760] = 0  # broken there, and underlined above
+    image[144:149, 480:780] = 1
+    cleaned, found = clean(image, Frame(60.0, 60.0, 1340.0, 160.0, 5.0))
+    assert found.bottom == pytest.approx(160, abs=1)
+    assert cleaned[144:149, 500:760].mean() > 0.9
+
+
 def test_a_ragged_frame_with_gaps_leaves_dust_at_most():
     image = raster()
     rng = np.random.default_rng(0)
