@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segmentation.blanks import MIN_WRITING, largest_stroke
 from segmentation.combs import comb_line
+from segmentation.faint_ink import ink_levels
 from segmentation.fields import FieldInk, cut_field, cut_fields, surroundings
 from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, RowPlace, page_boxes
 from segmentation.illumination import otsu_level
@@ -50,17 +51,21 @@ def segment_page(
     else:
         found = registration
     registered = time.perf_counter()
-    threshold = ink_threshold(gray)
     regions = surroundings(template)
-    inks = cut_fields(gray, threshold, found, template.fields, regions, template.dpi)
+    levels = ink_levels(gray, ink_threshold(gray), found, template.fields, template.dpi)
+    inks: dict[str, FieldInk] = {}
+    for threshold in np.unique(levels.thresholds).tolist():
+        specs = [template.fields[i] for i in np.flatnonzero(levels.thresholds == threshold)]
+        cut = cut_fields(gray, threshold, found, specs, regions, template.dpi)
+        inks |= {spec.name: ink for spec, ink in zip(specs, cut, strict=True)}
     places = [
-        _place_field(gray, threshold, found, spec, regions[spec.name], template.dpi, ink)
-        for spec, ink in zip(template.fields, inks, strict=True)
+        _place_field(gray, threshold, found, spec, regions[spec.name], template.dpi, inks[spec.name])
+        for spec, threshold in zip(template.fields, levels.thresholds.tolist(), strict=True)
     ]
     cleaned = time.perf_counter()
-    fields = _fields(template.fields, places)
-    cut = time.perf_counter()
-    seconds = {"register": registered - begin, "clean": cleaned - registered, "cut": cut - cleaned}
+    fields = _fields(template.fields, places, levels.pale.tolist())
+    done = time.perf_counter()
+    seconds = {"register": registered - begin, "clean": cleaned - registered, "cut": done - cleaned}
     return SegmentedPage(gray.shape[1], gray.shape[0], found, tuple(fields), seconds, template.name)
 
 
@@ -90,7 +95,7 @@ def _place_field(
 
 
 def _fields(
-    specs: Sequence[FieldSpec], places: Sequence[tuple[FieldInk, Registration]]
+    specs: Sequence[FieldSpec], places: Sequence[tuple[FieldInk, Registration]], pale: Sequence[bool]
 ) -> list[SegmentedField]:
     """The fields with what is written in each, all rows of writing looked at together."""
     largest = [largest_stroke(ink) for ink, _ in places]
@@ -100,13 +105,13 @@ def _fields(
     ]
     looked = iter(look_at_bodies([row for own in rows for row in own]))
     fields = []
-    together = zip(specs, _page_boxes(specs, places), places, largest, rows, strict=True)
-    for spec, box, (ink, _), stroke, own in together:
+    together = zip(specs, _page_boxes(specs, places), places, largest, rows, pale, strict=True)
+    for spec, box, (ink, _), stroke, own, doubtful in together:
         lines = list(islice(looked, len(own)))
         if spec.layout == "comb" and stroke >= MIN_WRITING:
             line = comb_line(ink)
             lines = [] if line is None else [replace(line, charset=spec.charset)]
-        fields.append(_field(spec, box, ink, stroke, lines))
+        fields.append(_field(spec, box, ink, stroke, lines, doubtful))
     return fields
 
 
@@ -120,7 +125,12 @@ def _page_boxes(
 
 
 def _field(
-    spec: FieldSpec, box: NDArray[np.float32], ink: FieldInk, largest: float, lines: Sequence[GlyphLine]
+    spec: FieldSpec,
+    box: NDArray[np.float32],
+    ink: FieldInk,
+    largest: float,
+    lines: Sequence[GlyphLine],
+    pale: bool,
 ) -> SegmentedField:
     ratio = float(ink.parts.areas.sum() / (ink.area.width * ink.area.height))
     return SegmentedField(
@@ -129,7 +139,8 @@ def _field(
         lines=tuple(lines),
         ink_ratio=min(1.0, ratio),
         largest=largest,
-        mark=judge_mark(ink) if spec.layout == "mark" else None,
+        mark=judge_mark(ink, pale) if spec.layout == "mark" else None,
+        pale=pale,
     )
 
 
