@@ -8,10 +8,11 @@ these files as the job would, and prints a Markdown table.
 
 import argparse
 import contextlib
+import functools
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,9 @@ from jobs.truth import PageTruth, TruthError, read_truth
 from model.classifier import Classifier
 from pipeline.options import JobOptions
 from pipeline.stages import Stages, real_stages
-from segmentation.templates import TemplateError, load_template
+from segmentation.preparing import find_on_page
+from segmentation.registration import RegistrationError, register
+from segmentation.templates import FormTemplate, TemplateError, load_template
 
 Gray = NDArray[np.uint8]
 KINDS = ("digits", "upper", "lower")
@@ -35,6 +38,11 @@ ANGLES = (-5, -2, 2, 5)  # degrees, positive clockwise as seen on screen
 RESOLUTIONS = (200, 400)
 SHIFT = 100  # pixels
 SPECKLE = 0.01  # of the pixels, half of them black
+SIZES = (0.9, 0.7)  # widths of the page, in those of the scanner's glass
+BEND = 8.0  # pixels that curled paper lies off, up and down and to both sides
+TILTED = 0.02  # of its width, by which a photographed page is narrower at the top
+STREAKS = (0.2, 0.51, 0.745)  # of the width, where dust draws a line of two pixels through the page
+PENCILS = (0.45, 0.3)  # contrast of writing in pencil, in that of the print
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Variant:
     gray: Gray
 
 
-def variants(gray: Gray, dpi: float) -> Iterator[Variant]:
+def variants(gray: Gray, dpi: float, template: FormTemplate) -> Iterator[Variant]:
     """The page itself, and what may happen to it; corners and edges that come into view are paper."""
     yield Variant("as it is", gray)
     for angle in ANGLES:
@@ -55,6 +63,20 @@ def variants(gray: Gray, dpi: float) -> Iterator[Variant]:
     for name, (dx, dy) in {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}.items():
         yield Variant(f"shifted {SHIFT} px {name}", shifted(gray, dx * SHIFT, dy * SHIFT))
     yield Variant(f"{100 * SPECKLE:g} % salt and pepper", speckled(gray, SPECKLE, seed=1))
+    for size in SIZES:
+        for name, level in {"black": 10, "white": 255}.items():
+            yield Variant(f"on {name} glass, {size:g} as wide", on_glass(gray, size, level))
+    yield Variant("as a negative", 255 - gray)
+    yield Variant(f"curled by {BEND:g} px", curled(gray, BEND))
+    yield Variant(f"seen at a tilt, {100 * TILTED:g} % narrower at the top", tilted(gray, TILTED))
+    yield Variant(f"{len(STREAKS)} streaks of a dirty scanner", streaked(gray, STREAKS))
+    yield Variant("as a JPEG of quality 20", compressed(gray, 20))
+    yield Variant("out of focus, a Gaussian of 2 px", cv2.GaussianBlur(gray, (0, 0), 2.0))  # type: ignore
+    yield Variant("in the shade, the light falling by half", shaded(gray))
+    for contrast in PENCILS:
+        pencil = in_pencil(gray, template, contrast)
+        if pencil is not None:
+            yield Variant(f"in pencil of {100 * contrast:g} % of the print's contrast", pencil)
 
 
 def rotated(gray: Gray, degrees: float) -> Gray:
@@ -87,6 +109,79 @@ def speckled(gray: Gray, share: float, seed: int) -> Gray:
     hit = random.random(gray.shape, np.float32) < share
     dirty[hit] = random.integers(0, 2, int(hit.sum()), np.uint8) * 255
     return dirty
+
+
+def on_glass(gray: Gray, size: float, level: int) -> Gray:
+    """On a scanner's glass of a grey level, of which the page takes a share of the width and the height."""
+    height, width = gray.shape
+    glass = np.full((round(height / size), round(width / size)), level, np.uint8)
+    top, left = (glass.shape[0] - height) // 4, (glass.shape[1] - width) // 3
+    glass[top : top + height, left : left + width] = gray
+    return glass
+
+
+def curled(gray: Gray, bend: float) -> Gray:
+    """Bent in waves as paper that does not lie flat: nearly one and a half across the page, as many down."""
+    height, width = gray.shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    across = x + bend * np.sin(2 * np.pi * 1.5 * y / height, dtype=np.float32)
+    down = y + bend * np.sin(2 * np.pi * 1.3 * x / width, dtype=np.float32)
+    return cv2.remap(gray, across, down, cv2.INTER_LINEAR, borderValue=255)  # type: ignore
+
+
+def tilted(gray: Gray, share: float) -> Gray:
+    """Photographed at an angle, so that its upper edge is shorter, and somewhat askew."""
+    height, width = gray.shape
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    moved = (
+        corners + np.array([[share, 0.4 * share], [-share, 0], [0, -0.2 * share], [0, 0]], np.float32) * width
+    )
+    matrix = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
+    return cv2.warpPerspective(gray, matrix, (width, height), borderValue=255)  # type: ignore
+
+
+def streaked(gray: Gray, places: Sequence[float]) -> Gray:
+    """With black lines from top to bottom, two pixels wide."""
+    dirty = gray.copy()
+    for place in places:
+        column = round(place * gray.shape[1])
+        dirty[:, column : column + 2] = 0
+    return dirty
+
+
+def compressed(gray: Gray, quality: int) -> Gray:
+    """Scanned in grey and kept as JPEG."""
+    soft = cv2.GaussianBlur(gray, (0, 0), 1.0)
+    return cv2.imdecode(cv2.imencode(".jpg", soft, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 0)  # type: ignore
+
+
+def shaded(gray: Gray) -> Gray:
+    """Lit from one corner."""
+    height, width = gray.shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    light = 0.5 + 0.5 * np.clip((x / width + y / height) / 1.1, 0, 1)
+    return (cv2.GaussianBlur(gray, (0, 0), 1.0) * light).astype(np.uint8)
+
+
+def in_pencil(gray: Gray, template: FormTemplate, contrast: float) -> Gray | None:
+    """With what stands inside the boxes made paler than the print, in grey with a little noise.
+
+    None if the form is not found, so that nobody knows where its boxes are.
+    """
+    try:
+        _, found = find_on_page(gray, functools.partial(register, template=template))
+    except RegistrationError:
+        return None
+    inside = np.zeros(gray.shape, np.uint8)
+    aside = template.dpi / 30
+    for box in (spec.box for spec in template.fields):
+        left, top, right, bottom = box.x + aside, box.y + aside, box.right - aside, box.bottom - aside
+        corners = np.array([[left, top, 1], [right, top, 1], [right, bottom, 1], [left, bottom, 1]])
+        cv2.fillConvexPoly(inside, np.rint(corners @ found.matrix.T).astype(np.int32), 255)
+    ink = 1 - cv2.GaussianBlur(gray, (0, 0), 0.8) / np.float32(255)
+    ink = np.where(inside > 0, contrast * ink, ink)
+    noise = np.random.default_rng(1).normal(0, 6, gray.shape)
+    return np.clip(245 - 225 * ink + noise, 0, 255).astype(np.uint8)
 
 
 def write_variant(variant: Variant, truth: PageTruth, template: str, folder: Path) -> Path:
@@ -157,7 +252,7 @@ def main(argv: list[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         folder = Path(args.keep or stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        for variant in variants(gray, args.dpi or template.dpi):
+        for variant in variants(gray, args.dpi or template.dpi, template):
             path = write_variant(variant, truth, args.template, folder)
             try:
                 page = read_variant(path, options, stages, model)

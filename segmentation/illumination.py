@@ -11,6 +11,7 @@ _ROWS = 4  # every so many rows are enough to see the paper
 WIDEST_INK = 15  # background pixels: what is dark over more than this is shade or a dark area, not writing
 UNEVEN = 30  # grey levels that the paper differs by, from which on it is evened
 STRETCHES, STRETCH = 8192, 16  # so many of so many pixels tell where ink and paper part as well as all do
+EVEN = 24  # grey levels by which a scanner's glass differs from end to end
 DARKEST = 0.35  # of the usual paper: what is darker is no paper in shade but a black edge
 
 
@@ -19,6 +20,8 @@ def even_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     The background is what is left when writing and print are closed over (a grey closing at a sixteenth of
     the size), smoothed. A page from a scanner is even, and comes back as it is.
+
+    Black glass around the paper becomes white, so that it counts as no ink.
 
     Args:
         gray: uint8 (H, W), 0 = black.
@@ -39,14 +42,31 @@ def even_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if high - low < UNEVEN:
         return gray
     darkest = np.uint8(max(1, DARKEST * usual))
-    black = paper < darkest
+    outside = _outside(small, paper < darkest)
     paper = np.maximum(cv2.GaussianBlur(paper, (0, 0), WIDEST_INK / 3), darkest)
     background = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
     evened = cv2.divide(gray, background, scale=255)
-    if black.any():
-        outside = cv2.resize(black.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    if outside.any():
+        outside = cv2.resize(outside.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
         evened[outside.view(np.bool_)] = 255
     return evened
+
+
+def _outside(small: NDArray[np.uint8], black: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What of the black areas is the scanner's glass and not paper in deep shade, which is not as even.
+
+    Args:
+        small: uint8 (h, w), means of blocks of ``STEP`` pixels.
+        black: bool (h, w), where the background is too dark for paper.
+    """
+    outside = np.zeros_like(black)
+    count, areas = cv2.connectedComponents(black.view(np.uint8))
+    for area in range(1, count):
+        inside = areas == area
+        core = cv2.erode(inside.view(np.uint8), np.ones((3, 3), np.uint8)) > 0  # without the paper's edge
+        if core.any() and np.ptp(np.percentile(small[core], (5, 95))) <= EVEN:
+            outside |= inside
+    return outside
 
 
 def otsu_level(gray: NDArray[np.uint8]) -> float:

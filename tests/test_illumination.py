@@ -63,6 +63,14 @@ def test_a_black_edge_of_the_scanner_is_no_ink(page):
     assert abs(int((evened[:, 320:] < 128).sum()) - ink) < 0.1 * ink
 
 
+def test_writing_in_the_deepest_shade_stays(page):
+    light = np.interp(np.linspace(0, 1, page.shape[1]), [0, 0.66, 0.75, 1], [1, 1, 0.28, 0.14])
+    evened = even_light(np.rint(page * light).astype(np.uint8))
+    box = load_template("hsf").field("fld_05").box  # on the right
+    side = evened[round(box.y) : round(box.bottom), round(box.right) - 60 : round(box.right)]
+    assert side.min() < 0.6 * np.median(side)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (40, 2000), (600, 300)])
 def test_small_pages_do_not_matter(shape):
     gray = np.full(shape, 255, np.uint8)
