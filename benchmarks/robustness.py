@@ -8,7 +8,6 @@ these files as the job would, and prints a Markdown table.
 
 import argparse
 import contextlib
-import functools
 import json
 import sys
 import tempfile
@@ -28,8 +27,8 @@ from jobs.truth import PageTruth, TruthError, read_truth
 from model.classifier import Classifier
 from pipeline.options import JobOptions
 from pipeline.stages import Stages, real_stages
-from segmentation.preparing import find_on_page
-from segmentation.registration import RegistrationError, register
+from segmentation.finding import find_form
+from segmentation.registration import RegistrationError
 from segmentation.templates import FormTemplate, TemplateError, load_template
 
 Gray = NDArray[np.uint8]
@@ -169,7 +168,7 @@ def in_pencil(gray: Gray, template: FormTemplate, contrast: float) -> Gray | Non
     None if the form is not found, so that nobody knows where its boxes are.
     """
     try:
-        _, found = find_on_page(gray, functools.partial(register, template=template))
+        found = find_form(gray, [template]).registration
     except RegistrationError:
         return None
     inside = np.zeros(gray.shape, np.uint8)

@@ -3,7 +3,6 @@
 import argparse
 import shlex
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,10 @@ from PIL import Image, ImageDraw, ImageFont
 from jobs.exit_codes import CommandError, ExitCode
 from segmentation.checking import check_template
 from segmentation.drafting import DraftingError, draft_template, guess_dpi, template_text
+from segmentation.finding import find_form
 from segmentation.image_document import ImageError, Page
 from segmentation.images import open_document
-from segmentation.preparing import find_on_page
-from segmentation.registration import Registration, RegistrationError, register
+from segmentation.registration import Registration, RegistrationError
 from segmentation.templates import FieldSpec, FormTemplate, TemplateError, load_template
 
 EPILOG = """examples:
@@ -154,7 +153,7 @@ def _preview(args: argparse.Namespace) -> int:
         raise CommandError(ExitCode.BAD_TEMPLATE, str(error)) from None
     gray = _read_page(args.file, args.page).gray
     try:
-        _, found = find_on_page(gray, partial(register, template=template))
+        found = find_form(gray, [template]).registration
     except RegistrationError as error:
         zoom = gray.shape[1] / template.width
         found, code = (

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -13,14 +12,14 @@ from segmentation.blanks import MIN_WRITING, largest_stroke
 from segmentation.combs import comb_line
 from segmentation.faint_ink import ink_levels
 from segmentation.fields import FieldInk, cut_field, cut_fields, surroundings
+from segmentation.finding import find_form
 from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, RowPlace, page_boxes
 from segmentation.illumination import otsu_level
 from segmentation.local_fit import refine_field
 from segmentation.looks import InkRow, look_at_bodies
 from segmentation.marks import judge_mark
 from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
-from segmentation.preparing import find_on_page
-from segmentation.registration import Registration, register
+from segmentation.registration import Registration
 from segmentation.rows import split_rows
 from segmentation.templates import Box, FieldSpec, FormTemplate
 
@@ -40,14 +39,15 @@ def segment_page(
         gray: uint8 (H, W), 0 = black, origin top left.
         template: the form that should be on the page.
         registration: where it lies, if that is known already; ``gray`` is prepared then, see
-            ``find_on_page``.
+            ``find_form``.
 
     Raises:
         RegistrationError: the form is not on this page.
     """
     begin = time.perf_counter()
     if registration is None:
-        gray, found = find_on_page(gray, partial(register, template=template))
+        on_page = find_form(gray, [template])
+        gray, found = on_page.gray, on_page.registration
     else:
         found = registration
     registered = time.perf_counter()

@@ -9,7 +9,8 @@ from own_forms import membership, random_form, renamed
 from jobs import cli
 from jobs.exit_codes import ExitCode
 from segmentation import rule_finding
-from segmentation.choosing import load_templates, register_best, segment_best
+from segmentation.choosing import load_templates, segment_best
+from segmentation.finding import register_best
 from segmentation.registration import RegistrationError, register
 from segmentation.rendering import render_blank
 from segmentation.scanner import random_settings, scan

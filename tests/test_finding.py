@@ -1,6 +1,5 @@
-"""Pages on a larger glass, in other sizes, and negatives are read like those that fill their scan."""
+"""Pages that do not lie, or look, as usual are found: on a larger glass, negative, pale, far askew."""
 
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -8,8 +7,8 @@ import numpy as np
 import pytest
 
 from segmentation.choosing import segment_best
-from segmentation.preparing import find_on_page
-from segmentation.registration import RegistrationError, register
+from segmentation.finding import find_form, page_skew, pale_print
+from segmentation.registration import MAX_SKEW, RegistrationError
 from segmentation.rendering import render_blank
 from segmentation.segmenting import segment_page
 from segmentation.templates import load_template
@@ -40,7 +39,8 @@ def laid(page, size, level):
 
 
 def find(gray, template=HSF):
-    return find_on_page(gray, partial(register, template=template))
+    found = find_form(gray, [template])
+    return found.gray, found.registration
 
 
 @pytest.mark.parametrize("level", [255, 0, 20, 150])
@@ -104,6 +104,67 @@ def test_a_page_on_black_is_no_negative_though_most_is_dark(page):
     assert np.median(prepared) == 255
 
 
+def turned(page, degrees, level=255):
+    """The page turned clockwise, with room for all of it, and the map from page to picture, (2, 3)."""
+    height, width = page.shape
+    size = (round(1.25 * width), round(1.15 * height))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -degrees, 1)
+    turn[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+    return cv2.warpAffine(page, turn, size, flags=cv2.INTER_LINEAR, borderValue=level), turn
+
+
+@pytest.mark.parametrize("degrees", [-18, -9, 10.5, 20])
+@pytest.mark.parametrize("level", [255, 0])
+def test_a_page_far_askew_is_found_and_cut_in_its_own_pixels(page, degrees, level):
+    askew, turn = turned(page, degrees, level)
+    prepared, found = find(askew)
+    assert prepared.shape == askew.shape
+    assert found.skew == pytest.approx(degrees, abs=0.3)
+    corners = np.array([[0, 0, 1], [HSF.width, 0, 1], [0, HSF.height, 1], [HSF.width, HSF.height, 1]], float)
+    assert np.abs(corners @ found.matrix.T - corners @ turn.T).max() < 5
+    cut = segment_page(askew, HSF)
+    [written] = [field for field in cut.fields if field.lines]
+    assert written.name == "fld_03"
+    x, y = turn @ (HSF.field("fld_03").box.x + 60, HSF.field("fld_03").box.y + 52, 1)
+    left, top, width, height = written.lines[0].boxes[0].tolist()
+    assert (left + width / 2, top + height / 2) == pytest.approx((x, y), abs=6)
+
+
+@pytest.mark.parametrize("degrees", [-30, -12, -3, 0, 7, 24])
+def test_the_skew_of_a_page_is_told(page, degrees):
+    assert page_skew(turned(page, degrees)[0]) == pytest.approx(degrees, abs=0.6)
+
+
+def test_paper_and_noise_have_no_skew():
+    noise = np.random.default_rng(1).normal(0, 4, (1650, 1280))
+    assert page_skew(np.full((1650, 1280), 255, np.uint8)) == 0
+    assert abs(page_skew(np.clip(245 + noise, 0, 255).astype(np.uint8))) < MAX_SKEW - 1
+
+
+@pytest.mark.parametrize("level", [140, 170, 205])
+def test_print_that_is_paler_than_the_writing_is_found(page, level):
+    pen = np.zeros_like(page)
+    box = HSF.field("fld_03").box
+    for field in HSF.fields:  # enough of it to be told from the print
+        cv2.putText(pen, "258", (round(field.box.x) + 60, round(field.box.y) + 78), 0, 2, 255, 6)
+    drawn = np.where(page < 128, level, 245).astype(float)
+    drawn[pen > 0] = 30
+    drawn = cv2.GaussianBlur(drawn, (0, 0), 0.8) + np.random.default_rng(1).normal(0, 4, page.shape)
+    gray = np.clip(drawn, 0, 255).astype(np.uint8)
+    _, found = find(gray)
+    assert found.matched > 0.95 * found.landmarks
+    [field] = [field for field in segment_page(gray, HSF).fields if field.name == "fld_03"]
+    assert len(field.lines) == 1
+    assert field.lines[0].piece_count >= 3
+    assert field.lines[0].boxes[:, 0].min() > box.x + 40  # the frame is not in it
+
+
+@pytest.mark.parametrize("levels", [(255,), (0, 255), (30, 245)])
+def test_a_page_of_black_print_has_no_pale_print(levels):
+    assert pale_print(np.resize(np.array(levels, np.uint8), (1650, 1280))) is None
+
+
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("level", [0, 90, 255])
 def test_a_page_without_the_form_is_told_as_it_is(level):
     with pytest.raises(RegistrationError) as told:
