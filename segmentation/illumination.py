@@ -11,6 +11,7 @@ _ROWS = 4  # every so many rows are enough to see the paper
 WIDEST_INK = 15  # background pixels: what is dark over more than this is shade or a dark area, not writing
 UNEVEN = 30  # grey levels that the paper differs by, from which on it is evened
 STRETCHES, STRETCH = 8192, 16  # so many of so many pixels tell where ink and paper part as well as all do
+LEAST_BRIGHT = 100.0  # grey level that the lightest tenth of a page has at least, if it is no negative
 EVEN = 24  # grey levels by which a scanner's glass differs from end to end
 DARKEST = 0.35  # of the usual paper: what is darker is no paper in shade but a black edge
 
@@ -19,15 +20,14 @@ def even_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Divides a page by its background where the background is uneven, as on a photograph.
 
     The background is what is left when writing and print are closed over (a grey closing at a sixteenth of
-    the size), smoothed. A page from a scanner is even, and comes back as it is.
-
-    Black glass around the paper becomes white, so that it counts as no ink.
+    the size), smoothed. A page from a scanner is even, and comes back as it is. Black glass around the paper
+    becomes white, so that it counts as no ink.
 
     Args:
         gray: uint8 (H, W), 0 = black.
 
     Returns:
-        uint8 (H, W), paper near 255 if it was evened; ``gray`` itself if not.
+        uint8 (H, W), paper near 255 if it was evened; ``gray`` itself if nothing was to be done.
     """
     height, width = gray.shape
     size = (width // STEP, height // STEP)
@@ -37,36 +37,58 @@ def even_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     for _ in range(2):  # means of four pixels take a thirtieth of the time of other means
         small = cv2.resize(small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA)
     small = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
+    bright = float(np.percentile(small, 90))
+    outside = _outside(small, DARKEST * bright)
+    if outside is not None:
+        gray = _whitened(gray, outside, DARKEST * bright)
+        small = np.where(outside, np.uint8(bright), small)
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((WIDEST_INK, WIDEST_INK), np.uint8))
     low, usual, high = np.percentile(paper, (5, 50, 95))
     if high - low < UNEVEN:
         return gray
-    darkest = np.uint8(max(1, DARKEST * usual))
-    outside = _outside(small, paper < darkest)
-    paper = np.maximum(cv2.GaussianBlur(paper, (0, 0), WIDEST_INK / 3), darkest)
+    paper = np.maximum(cv2.GaussianBlur(paper, (0, 0), WIDEST_INK / 3), np.uint8(max(1, DARKEST * usual)))
     background = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
-    evened = cv2.divide(gray, background, scale=255)
-    if outside.any():
-        outside = cv2.resize(outside.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-        evened[outside.view(np.bool_)] = 255
-    return evened
+    return cv2.divide(gray, background, scale=255)
 
 
-def _outside(small: NDArray[np.uint8], black: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """What of the black areas is the scanner's glass and not paper in deep shade, which is not as even.
+def _outside(small: NDArray[np.uint8], darkest: float) -> NDArray[np.bool_] | None:
+    """Where the scanner's glass is and no paper, bool (h, w); None if it is nowhere.
+
+    It reaches the edge of the picture, and is as dark from end to end, unlike paper in deep shade.
 
     Args:
         small: uint8 (h, w), means of blocks of ``STEP`` pixels.
-        black: bool (h, w), where the background is too dark for paper.
+        darkest: grey level below which nothing is paper.
     """
-    outside = np.zeros_like(black)
+    black = small < darkest
+    if darkest < DARKEST * LEAST_BRIGHT or not any(edge.any() for edge in _edges(black)):
+        return None
     count, areas = cv2.connectedComponents(black.view(np.uint8))
+    outside = np.zeros_like(black)
     for area in range(1, count):
         inside = areas == area
         core = cv2.erode(inside.view(np.uint8), np.ones((3, 3), np.uint8)) > 0  # without the paper's edge
-        if core.any() and np.ptp(np.percentile(small[core], (5, 95))) <= EVEN:
-            outside |= inside
-    return outside
+        if core.any() and any(edge.any() for edge in _edges(inside)):
+            dark, light = np.percentile(small[core], (5, 95))
+            if light - dark <= EVEN:
+                outside |= inside
+    return outside if outside.any() else None
+
+
+def _edges(area: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
+    return area[0], area[-1], area[:, 0], area[:, -1]
+
+
+def _whitened(gray: NDArray[np.uint8], outside: NDArray[np.bool_], darkest: float) -> NDArray[np.uint8]:
+    """A copy of a page with the glass around its paper white."""
+    height, width = gray.shape
+    # Where the paper begins is known to a block; of the next blocks, only what is black is glass too.
+    blocks = cv2.dilate(outside.view(np.uint8), np.ones((3, 3), np.uint8)) + outside.view(np.uint8)
+    blocks = cv2.copyMakeBorder(blocks, 0, 1, 0, 1, cv2.BORDER_REPLICATE)  # of less than a block is left over
+    which = np.repeat(np.repeat(blocks, STEP, axis=0), STEP, axis=1)[:height, :width]
+    white = gray.copy()
+    white[(which == 2) | ((which == 1) & (gray < darkest))] = 255
+    return white
 
 
 def otsu_level(gray: NDArray[np.uint8]) -> float:

@@ -52,6 +52,7 @@ SIZES = np.geomspace(0.5, 1.3, 97)  # of a form that does not fill its scan, or 
 SIZED_RULES = (
     6  # lying ones, and standing ones, of a form that is looked for in any size: one comb is anywhere
 )
+SIZED_MATCHED = 0.75  # of them that are found: in some size more fit by chance than in one
 MAX_ENLARGED = 4.0  # a page of less than WORK_DPI / 4 shows no rules
 MAX_STRETCH = 2.0  # height to width of a page, against the template's: beyond, it is no scan of it
 MAX_RESIDUAL = 6.0 / 300  # inches
@@ -132,9 +133,10 @@ def register_in_any_size(finder: RuleFinder, template: FormTemplate) -> Registra
     if not matched:
         return None
     try:  # that was too coarse to rely on: the rules are looked for again as if the form filled its scan
-        return register_rules(finder, template, (turns,), size)
+        found = register_rules(finder, template, (turns,), size)
     except RegistrationError:
         return None
+    return found if found.matched >= SIZED_MATCHED * found.landmarks else None
 
 
 def register_rules(

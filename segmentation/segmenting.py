@@ -25,6 +25,12 @@ from segmentation.templates import Box, FieldSpec, FormTemplate
 
 MIN_WRITTEN_ROW = 0.12  # height or width of the largest piece of a row that is one, in heights of the row
 SEEN = 0.6  # inked share of a frame's long sides below which the field is looked for around its place
+LOWEST, HIGHEST = 64.0, 208.0  # thresholds between ink and paper of usual scans
+PALE = 160.0  # grey value of the darkest ink of a faint scan, at least ...
+FAINT = 40.0  # ... and by how much it is darker than the paper, or it is noise
+DARKEST = 0.3  # percentage of the pixels that are as dark
+SOFT = 0.3  # of the way from the paper to these: thin strokes are paler
+STEP = 8  # pixels between those that tell
 BETTER = 0.1  # by which its frame must be seen better there
 
 
@@ -71,8 +77,15 @@ def segment_page(
 
 def ink_threshold(gray: NDArray[np.uint8]) -> float:
     """The grey value, 0..255, that best parts ink from paper over the whole page (Otsu, on a sample)."""
-    # On a page of only black and white Otsu may return either; between them is where blended pixels part.
-    return float(np.clip(otsu_level(gray), 64, 208))
+    # On a page of only black and white Otsu returns black; between both is where blended pixels part.
+    level = float(np.clip(otsu_level(gray), LOWEST, HIGHEST))
+    if level < HIGHEST:
+        return level
+    some = gray[::STEP, ::STEP]
+    darkest, paper = np.percentile(some, (DARKEST, 50))
+    if darkest < PALE or darkest > paper - FAINT:
+        return level
+    return max(level, float(paper - SOFT * (paper - darkest)))
 
 
 def _place_field(

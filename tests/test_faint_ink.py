@@ -105,3 +105,17 @@ def test_a_tick_in_pencil_counts_and_a_paler_one_is_doubted(level, state):
     assert yes.state == state
     assert (yes.confidence > 0.9) == (state == MARKED)
     assert (no.state, no.confidence > 0.9) == (EMPTY, True)
+
+
+@pytest.mark.parametrize("contrast", [25, 40, 60, 120])
+def test_a_page_on_which_all_is_faint_is_read_like_a_black_one(contrast):
+    page = scanned(HSF, [("fld_03", 25)], noise=0).astype(float)
+    faint = 250 - (PAPER - page) * contrast / (PAPER - PRINT)
+    faint += np.random.default_rng(1).normal(0, 2, page.shape)
+    assert written(np.clip(faint, 0, 255).astype(np.uint8)) == (["fld_03"], [])
+
+
+@pytest.mark.parametrize("noise", [3, 12])
+def test_the_grain_of_blank_paper_is_no_ink(noise):
+    paper = np.random.default_rng(1).normal(240, noise, (1650, 1280))
+    assert ink_threshold(np.clip(paper, 0, 255).astype(np.uint8)) <= 208
