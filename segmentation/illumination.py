@@ -37,7 +37,7 @@ def even_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     for _ in range(2):  # means of four pixels take a thirtieth of the time of other means
         small = cv2.resize(small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA)
     small = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
-    bright = float(np.percentile(small, 90))
+    bright = float(np.percentile(small[::4, ::4], 90))
     outside = _outside(small, DARKEST * bright)
     if outside is not None:
         gray = _whitened(gray, outside, DARKEST * bright)

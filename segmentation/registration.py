@@ -5,11 +5,12 @@ are the rules that a form has, the ways a page may lie, and what is too little t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.bends import Bends, find_bends
 from segmentation.rule_finding import (
     MAX_SKEW,
     MIN_RULE,
@@ -21,7 +22,7 @@ from segmentation.rule_finding import (
     find_rules,
 )
 from segmentation.rule_fitting import SURE, apply_map, ends_in_place, fit_rules
-from segmentation.templates import FieldSpec, FormTemplate
+from segmentation.templates import Box, FieldSpec, FormTemplate
 
 __all__ = [
     "FRAME_INSET",
@@ -53,6 +54,7 @@ SIZED_RULES = (
     6  # lying ones, and standing ones, of a form that is looked for in any size: one comb is anywhere
 )
 SIZED_MATCHED = 0.75  # of them that are found: in some size more fit by chance than in one
+FLAT = 0.9  # pixels at WORK_DPI of residual; on paper that lies flat it is less
 MAX_ENLARGED = 4.0  # a page of less than WORK_DPI / 4 shows no rules
 MAX_STRETCH = 2.0  # height to width of a page, against the template's: beyond, it is no scan of it
 MAX_RESIDUAL = 6.0 / 300  # inches
@@ -77,12 +79,21 @@ class Registration:
         residual: root mean square distance of the matched rules from their place, in page pixels.
         matched: rules of the template that were found on the page.
         landmarks: rules that the template has.
+        bends: how the paper lies off the map, where it is not flat; None where it is.
     """
 
     matrix: Floats
     residual: float
     matched: int
     landmarks: int
+    bends: Bends | None = None
+
+    def near(self, box: Box) -> "Registration":
+        """Where the form lies around a box in template pixels; the same on flat paper."""
+        if self.bends is None:
+            return self
+        around = self.bends.around(box.x + box.width / 2, box.y + box.height / 2)
+        return replace(self, matrix=self.matrix @ np.vstack([around, [0, 0, 1]]), bends=None)
 
     @property
     def skew(self) -> float:
@@ -283,7 +294,8 @@ def _orientations(
         if matched * ends_in_place(matrix, page.rules, targets) < MIN_AGREEMENT * count:
             continue
         full = page.to_page @ np.vstack([matrix, [0, 0, 1]])
-        yield Registration(full[:2], residual / page.factor, matched, count)
+        bends = find_bends(page.rules, targets, matrix, template.dpi) if residual > FLAT else None
+        yield Registration(full[:2], residual / page.factor, matched, count, bends)
         if matched >= SURE * count:
             return
         if matched >= MIN_MATCHED * count:

@@ -55,25 +55,33 @@ def fit_rules(
         return None
     count = sum(len(rules.ends) for rules in targets)
     nearly_all = max(count - FEW_MISSED, MANY_RULES)
-    if scales is None:
-        if count >= nearly_all:
-            best = _best_fit(found, targets, nominal, nominal * USUAL_SCALES, nearly_all)
-            if best[2] >= nearly_all:
-                return best
-        scales = nominal * SCALE_SWEEP
-    return _best_fit(found, targets, nominal, scales, max(SURE * count, MANY_RULES))
+    enough = max(SURE * count, MANY_RULES)
+    if scales is not None:
+        return _best_fit(found, targets, nominal, scales, enough)[0]
+    usual: tuple[Fit, float] = (np.eye(2, 3), np.inf, 0), 0.0
+    if count >= nearly_all:
+        usual = _best_fit(found, targets, nominal, nominal * USUAL_SCALES, nearly_all)
+        if usual[0][2] >= nearly_all:
+            return usual[0]
+    other = _best_fit(found, targets, nominal, nominal * SCALE_SWEEP, enough)
+    return max(usual, other, key=lambda fit: (fit[1], -fit[0][1]))[0]
 
 
 def _best_fit(
     found: tuple[Rules, Rules], targets: tuple[Rules, Rules], nominal: float, scales: Floats, enough: float
-) -> Fit:
-    """The better fit of the two best guesses, or the first one that finds ``enough`` rules."""
-    best: Fit = (np.eye(2, 3), np.inf, 0)
+) -> tuple[Fit, float]:
+    """The better fit of the two best guesses, or the first one that finds ``enough`` rules.
+
+    Also how many rules it finds, times the share of their ends in place: one cell farther on, a comb fits
+    nearly as well but for its ends.
+    """
+    best: tuple[Fit, float] = (np.eye(2, 3), np.inf, 0), 0.0
     for guess in _guesses(found, targets, nominal, scales):
         fit = _refine(guess, found, targets)
-        if (fit[2], -fit[1]) >= (best[2], -best[1]):
-            best = fit
-        if best[2] >= enough:
+        agreement = fit[2] * ends_in_place(fit[0], found, targets) if fit[2] else 0.0
+        if (agreement, -fit[1]) >= (best[1], -best[0][1]):
+            best = fit, agreement
+        if fit[2] >= enough:
             break
     return best
 

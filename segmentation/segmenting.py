@@ -1,7 +1,7 @@
 """One page, from grey pixels to the candidate glyphs of every field."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -29,7 +29,7 @@ LOWEST, HIGHEST = 64.0, 208.0  # thresholds between ink and paper of usual scans
 PALE = 160.0  # grey value of the darkest ink of a faint scan, at least ...
 FAINT = 40.0  # ... and by how much it is darker than the paper, or it is noise
 DARKEST = 0.3  # percentage of the pixels that are as dark
-SOFT = 0.3  # of the way from the paper to these: thin strokes are paler
+SOFT = 0.3  # of the way from the paper to these, at least: what is paler are soft edges
 STEP = 8  # pixels between those that tell
 BETTER = 0.1  # by which its frame must be seen better there
 
@@ -60,12 +60,13 @@ def segment_page(
     regions = surroundings(template)
     levels = ink_levels(gray, ink_threshold(gray), found, template.fields, template.dpi)
     inks: dict[str, FieldInk] = {}
-    for threshold in np.unique(levels.thresholds).tolist():
-        specs = [template.fields[i] for i in np.flatnonzero(levels.thresholds == threshold)]
-        cut = cut_fields(gray, threshold, found, specs, regions, template.dpi)
+    for maps, threshold, specs in _alike(found, template.fields, levels.thresholds.tolist()):
+        cut = cut_fields(gray, threshold, maps, specs, regions, template.dpi)
         inks |= {spec.name: ink for spec, ink in zip(specs, cut, strict=True)}
     places = [
-        _place_field(gray, threshold, found, spec, regions[spec.name], template.dpi, inks[spec.name])
+        _place_field(
+            gray, threshold, found.near(spec.box), spec, regions[spec.name], template.dpi, inks[spec.name]
+        )
         for spec, threshold in zip(template.fields, levels.thresholds.tolist(), strict=True)
     ]
     cleaned = time.perf_counter()
@@ -75,17 +76,33 @@ def segment_page(
     return SegmentedPage(gray.shape[1], gray.shape[0], found, tuple(fields), seconds, template.name)
 
 
+def _alike(
+    found: Registration, specs: Sequence[FieldSpec], thresholds: Sequence[float]
+) -> Iterator[tuple[Registration, float, list[FieldSpec]]]:
+    """Fields that can be cut together, and by which map and threshold: on flat paper, mostly all."""
+    if found.bends is not None:
+        for spec, threshold in zip(specs, thresholds, strict=True):
+            yield found.near(spec.box), threshold, [spec]
+        return
+    for threshold in sorted(set(thresholds)):
+        yield (
+            found,
+            threshold,
+            [spec for spec, own in zip(specs, thresholds, strict=True) if own == threshold],
+        )
+
+
 def ink_threshold(gray: NDArray[np.uint8]) -> float:
     """The grey value, 0..255, that best parts ink from paper over the whole page (Otsu, on a sample)."""
     # On a page of only black and white Otsu returns black; between both is where blended pixels part.
-    level = float(np.clip(otsu_level(gray), LOWEST, HIGHEST))
+    level = max(otsu_level(gray), LOWEST)
     if level < HIGHEST:
         return level
     some = gray[::STEP, ::STEP]
     darkest, paper = np.percentile(some, (DARKEST, 50))
     if darkest < PALE or darkest > paper - FAINT:
-        return level
-    return max(level, float(paper - SOFT * (paper - darkest)))
+        return HIGHEST
+    return max(HIGHEST, min(level, float(paper - SOFT * (paper - darkest))))
 
 
 def _place_field(
