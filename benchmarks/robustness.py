@@ -42,6 +42,9 @@ BEND = 8.0  # pixels that curled paper lies off, up and down and to both sides
 TILTED = 0.02  # of its width, by which a photographed page is narrower at the top
 STREAKS = (0.2, 0.51, 0.745)  # of the width, where dust draws a line of two pixels through the page
 PENCILS = (0.45, 0.3)  # contrast of writing in pencil, in that of the print
+PALE_PRINT = 0.3  # contrast of print, in that of the writing
+FAINT = 0.15  # contrast of all that is on a page
+FAR = 14  # degrees
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,15 @@ def variants(gray: Gray, dpi: float, template: FormTemplate) -> Iterator[Variant
     yield Variant("as a JPEG of quality 20", compressed(gray, 20))
     yield Variant("out of focus, a Gaussian of 2 px", cv2.GaussianBlur(gray, (0, 0), 2.0))  # type: ignore
     yield Variant("in the shade, the light falling by half", shaded(gray))
-    for contrast in PENCILS:
-        pencil = in_pencil(gray, template, contrast)
-        if pencil is not None:
+    yield Variant(f"faint, {100 * FAINT:g} % of the contrast", faint(gray, FAINT))
+    yield Variant(f"turned by {FAR} degrees on white glass", rotated(on_glass(gray, 0.8, 255), FAR))
+    inside = inside_boxes(gray, template)
+    if inside is not None:
+        for contrast in PENCILS:
+            pencil = paler(gray, inside, contrast)
             yield Variant(f"in pencil of {100 * contrast:g} % of the print's contrast", pencil)
+        pale = paler(gray, ~inside, PALE_PRINT)
+        yield Variant(f"print of {100 * PALE_PRINT:g} % of the writing's contrast", pale)
 
 
 def rotated(gray: Gray, degrees: float) -> Gray:
@@ -162,11 +170,15 @@ def shaded(gray: Gray) -> Gray:
     return (cv2.GaussianBlur(gray, (0, 0), 1.0) * light).astype(np.uint8)
 
 
-def in_pencil(gray: Gray, template: FormTemplate, contrast: float) -> Gray | None:
-    """With what stands inside the boxes made paler than the print, in grey with a little noise.
+def faint(gray: Gray, contrast: float) -> Gray:
+    """Scanned so faintly that the darkest ink differs from the paper by a share of all grey levels."""
+    ink = 1 - cv2.GaussianBlur(gray, (0, 0), 0.8) / np.float32(255)
+    noise = np.random.default_rng(1).normal(0, 2, gray.shape)
+    return np.clip(250 - 255 * contrast * ink + noise, 0, 255).astype(np.uint8)
 
-    None if the form is not found, so that nobody knows where its boxes are.
-    """
+
+def inside_boxes(gray: Gray, template: FormTemplate) -> NDArray[np.bool_] | None:
+    """What is inside the boxes of a page, bool (H, W); None if the form is not found on it."""
     try:
         found = find_form(gray, [template]).registration
     except RegistrationError:
@@ -177,8 +189,13 @@ def in_pencil(gray: Gray, template: FormTemplate, contrast: float) -> Gray | Non
         left, top, right, bottom = box.x + aside, box.y + aside, box.right - aside, box.bottom - aside
         corners = np.array([[left, top, 1], [right, top, 1], [right, bottom, 1], [left, bottom, 1]])
         cv2.fillConvexPoly(inside, np.rint(corners @ found.matrix.T).astype(np.int32), 255)
+    return inside > 0
+
+
+def paler(gray: Gray, where: NDArray[np.bool_], contrast: float) -> Gray:
+    """In grey with a little noise, with paler ink somewhere: writing in pencil, or pale print."""
     ink = 1 - cv2.GaussianBlur(gray, (0, 0), 0.8) / np.float32(255)
-    ink = np.where(inside > 0, contrast * ink, ink)
+    ink = np.where(where, contrast * ink, ink)
     noise = np.random.default_rng(1).normal(0, 6, gray.shape)
     return np.clip(245 - 225 * ink + noise, 0, 255).astype(np.uint8)
 

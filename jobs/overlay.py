@@ -76,7 +76,7 @@ def draw_page(
 def field_corners(box: Box, registration: Registration) -> Corners:
     """The corners of a template box on the page, in page pixels, clockwise from its own top left."""
     corners = [(box.x, box.y), (box.right, box.y), (box.right, box.bottom), (box.x, box.bottom)]
-    placed = np.column_stack([corners, np.ones(4)]) @ registration.matrix.T
+    placed = np.column_stack([corners, np.ones(4)]) @ registration.near(box).matrix.T
     return [(float(x), float(y)) for x, y in placed]
 
 

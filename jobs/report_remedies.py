@@ -19,8 +19,8 @@ REMEDIES = {
     "no_pages": "scan it again",
     "page_out_of_range": "please report it: the job asks only for pages that exist",
     "out_of_memory": "run fewer workers, or lower --max_pixels",
-    "form_not_found": "is it another form? Is it cut off, or skewed by more than 8 degrees? Nothing is "
-    "read from such a page",
+    "form_not_found": "is it another form? Is much of it cut off, is it skewed by more than 25 degrees, or "
+    "much smaller than its scan? Nothing is read from such a page",
     "no_landmarks": "mark the fields that have a printed frame with frame = true",
     "classification_failed": "read the message; try the shipped model",
     "invalid_model_output": "the model file is damaged or was exported for something else",

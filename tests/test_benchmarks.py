@@ -6,9 +6,11 @@ import os
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
-from benchmarks import scale, soak, soak_report
+from benchmarks import robustness, scale, soak, soak_report
 from benchmarks.commands import FIELDS_PER_PAGE, QUERIES, write_results
 from benchmarks.page import SAMPLES, PageReader, bare_decode, decode_and_label
 from benchmarks.page_figures import STAGES
@@ -19,6 +21,8 @@ from pipeline.classifying import classify_pages
 from pipeline.options import JobOptions
 from pipeline.stages import real_stages
 from segmentation.templates import load_template
+
+STRIP = Path(__file__).parent.parent / "sample_forms" / "strip"
 
 
 def test_ratios_are_taken_round_by_round():
@@ -128,3 +132,19 @@ def test_a_soak_lists_pages_under_many_names_and_sees_this_process(tmp_path: Pat
     seen = next(iter(soak.samples(os.getpid(), 7, 1.0)))
     assert (seen.pages, seen.role) == (7, "launcher")
     assert seen.resident_mb > 10
+
+
+def test_the_states_of_a_page_are_pages_of_different_names():
+    template = load_template(str(STRIP / "strip.toml"))
+    gray = cv2.imread(str(STRIP / "form_0001.png"), cv2.IMREAD_GRAYSCALE)
+    made = list(robustness.variants(gray, template.dpi, template))
+    assert len({variant.name for variant in made}) == len(made) > 20
+    for variant in made:
+        assert (variant.gray.ndim, variant.gray.dtype) == (2, np.uint8), variant.name
+        assert variant.gray.shape[0] > 500
+        assert variant.gray.max() > variant.gray.min() + 20
+    as_it_is, *changed = made
+    assert as_it_is.gray is gray
+    for variant in changed:
+        differs = variant.gray.shape != gray.shape or (variant.gray != gray).any()
+        assert differs != (variant.name == f"{template.dpi:g} dpi"), variant.name

@@ -22,6 +22,7 @@ from pipeline.options import MAX_PIXELS, MIN_CONFIDENCE
 from pipeline.schemas import STAGES, STATUSES, TABLES
 from pipeline.writing import ROW_GROUP_ROWS, SHARD_BYTES
 from segmentation import templates
+from segmentation.finding import MOST_SKEW
 from segmentation.image_document import ImageErrorCode, ImageLimits
 from segmentation.registration import MAX_SKEW
 from segmentation.templates import parse_template
@@ -296,8 +297,10 @@ def test_the_limits_are_as_documented():
         assert f"{value:,}" in (DOCS / "formats.md").read_text("utf-8")
     for value in values[1:]:
         assert f"{value:,}" in (DOCS / "failure-codes.md").read_text("utf-8")
-    for page in ("formats.md", "failure-codes.md"):
-        assert f"{MAX_SKEW:g} degrees" in (DOCS / page).read_text("utf-8")
+    formats = (DOCS / "formats.md").read_text("utf-8")
+    assert f"up to {MAX_SKEW:g} degrees of skew" in formats
+    assert f"up to {MOST_SKEW:g} degrees of skew" in formats
+    assert f"skewed by more than {MOST_SKEW:g} degrees" in (DOCS / "failure-codes.md").read_text("utf-8")
 
 
 def test_the_template_page_is_true():
