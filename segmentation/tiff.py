@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
@@ -35,6 +36,8 @@ _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _MIN_IS_WHITE = 0
 _REDUCED_RESOLUTION = 1
 _SHORT, _LONG = 3, 4
+_ORIENTATION, _SIDEWAYS = 274, 5  # the tag, and from which value on rows are columns
+OBLONG = (1.3, 3.0)  # length by width of pixels that are made square; more is a mistake of the file
 _MOST_ENTRIES = 4096  # the bound that libtiff has
 
 
@@ -121,10 +124,29 @@ def _decode_frame(
     if _TILE_WIDTH in tags:
         limits.check_size(tags[_TILE_WIDTH], tags.get(_TILE_LENGTH, 1))
     _check_complete(tags, file_size)
-    dpi = stated_dpi(image.info.get("dpi", (None,))[0])
+    across, down = (stated_dpi(value) for value in (*image.info.get("dpi", ()), None, None)[:2])
     photometric, bits = tags.get(_PHOTOMETRIC), tags.get(_BITS, (1,))[0]
+    turned = tags.get(_ORIENTATION, 1) >= _SIDEWAYS
     image.load()  # turns the page upright
-    return _to_gray(image, bits, photometric == _MIN_IS_WHITE), dpi
+    gray = _to_gray(image, bits, photometric == _MIN_IS_WHITE)
+    if turned:
+        across, down = down, across
+    if across is None or down is None:
+        return gray, across
+    return _squared(gray, across / down, limits), max(across, down)
+
+
+def _squared(gray: NDArray[np.uint8], ratio: float, limits: ImageLimits) -> NDArray[np.uint8]:
+    """A page of a fax machine, of which the rows lie twice as far apart as the columns, with square pixels.
+
+    ``ratio`` is columns an inch by rows an inch. Small differences stay: registration takes them.
+    """
+    if not OBLONG[0] <= max(ratio, 1 / ratio) <= OBLONG[1]:
+        return gray
+    height, width = gray.shape
+    size = (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
+    limits.check_size(*size)
+    return cv2.resize(gray, size, interpolation=cv2.INTER_LINEAR)  # type: ignore
 
 
 def _check_complete(tags: Any, file_size: int) -> None:

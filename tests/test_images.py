@@ -692,6 +692,37 @@ class TestErrors:
         assert (error.code, str(error)) == ("truncated", "Cut off.")
 
 
+def oblong(dpi: tuple[float, float], orientation: int = 1) -> bytes:
+    """A page of a fax machine, 200 columns and 120 rows, with a bar across a quarter of its height."""
+    page = np.full((120, 200), 255, np.uint8)
+    page[30:60] = 0
+    return saved(Image.fromarray(page).convert("1"), "TIFF", dpi=dpi, tiffinfo={274: orientation})
+
+
+def test_the_pixels_of_a_fax_are_made_square():
+    with open_document(oblong((204, 98))) as document:
+        page = document.read(1)
+    assert page.dpi == 204
+    assert page.gray.shape == (250, 200)
+    dark = np.flatnonzero(page.gray[:, 100] < 128)
+    assert (dark[0], dark[-1]) == pytest.approx((62, 124), abs=2)
+
+
+def test_a_fax_that_lies_on_its_side_is_made_square_too():
+    assert read(oblong((204, 98), orientation=6)).shape == (200, 250)
+    assert read(oblong((98, 204))).shape == (120, 416)
+
+
+@pytest.mark.parametrize("dpi", [(204, 196), (300, 300), (300, 40), (72, 300.0), (0, 98)])
+def test_pixels_that_are_nearly_square_or_said_to_be_slivers_stay(dpi: tuple[float, float]):
+    assert read(oblong(dpi)).shape == (120, 200)
+
+
+def test_a_fax_made_square_keeps_to_the_limits():
+    limits = ImageLimits(max_pixels=120 * 200)
+    assert refusal(oblong((204, 98)), limits=limits) == ImageErrorCode.TOO_MANY_PIXELS
+
+
 def noise(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2, (40, 60), np.uint8) * 255
 
