@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from jobs.exit_codes import CommandError
 from jobs.form_scores import figures, score_field
@@ -75,6 +76,7 @@ def variants(gray: Gray, dpi: float, template: FormTemplate) -> Iterator[Variant
     yield Variant("as a JPEG of quality 20", compressed(gray, 20))
     yield Variant("out of focus, a Gaussian of 2 px", cv2.GaussianBlur(gray, (0, 0), 2.0))  # type: ignore
     yield Variant("in the shade, the light falling by half", shaded(gray))
+    yield Variant("the same, in dots of black and white", dotted(shaded(gray)))
     yield Variant(f"faint, {100 * FAINT:g} % of the contrast", faint(gray, FAINT))
     yield Variant(f"turned by {FAR} degrees on white glass", rotated(on_glass(gray, 0.8, 255), FAR))
     inside = inside_boxes(gray, template)
@@ -168,6 +170,11 @@ def shaded(gray: Gray) -> Gray:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     light = 0.5 + 0.5 * np.clip((x / width + y / height) / 1.1, 0, 1)
     return (cv2.GaussianBlur(gray, (0, 0), 1.0) * light).astype(np.uint8)
+
+
+def dotted(gray: Gray) -> Gray:
+    """As a scanner set to photographs writes greys with black and white, by error diffusion."""
+    return np.where(np.asarray(Image.fromarray(gray).convert("1")), np.uint8(255), np.uint8(0))
 
 
 def faint(gray: Gray, contrast: float) -> Gray:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.halftone import without_halftone
 from segmentation.illumination import even_light, otsu_level
 from segmentation.registration import (
     MAX_SKEW,
@@ -128,7 +129,7 @@ def _share(found: Registration) -> float:
 
 
 def _prepare(gray: Gray) -> Gray:
-    clean = without_streaks(gray)
+    clean = without_streaks(without_halftone(gray))
     even = even_light(clean)
     return even if even is clean else without_streaks(even)  # those that shade has hidden
 
