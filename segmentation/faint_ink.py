@@ -7,10 +7,12 @@ the paper's side, and its fields would count as blank.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.registration import Registration
+from segmentation.rule_fitting import apply_map
 from segmentation.templates import FieldSpec
 
 SAMPLES = 2000  # pixels of a field that are looked at
@@ -25,6 +27,8 @@ BLACK, MOST_BLACK = 0.3, 0.12
 # Contrasts to the paper, in that of the page's threshold.
 PALEST = 0.5  # of ink that is read: paler may be the other side of the sheet, or a tint
 DOUBTFUL = 0.25  # of what may yet be writing
+SOFT = 0.01  # inches, standard deviation, over which a page is blurred to tell strokes from shades ...
+SHARP, SHARP_TICK = 0.15, 0.09  # ... and the share of their contrast that strokes lose by it, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,15 @@ def ink_levels(
     Returns:
         Of the fields; all faint ones of a page have the same threshold.
     """
-    thresholds, pale = np.full(len(specs), threshold), np.zeros(len(specs), bool)
+    thresholds = np.full(len(specs), threshold)
     if _two_colours(gray):
-        return InkLevels(thresholds, pale)
+        return InkLevels(thresholds, np.zeros(len(specs), bool))
     counts = np.array([_levels(gray, registration, spec, dpi) for spec in specs]).reshape(-1, 256)
     paper, noise = _papers(counts)
+    # A tick may cover most of its box: the other fields tell what paper is.
+    ticks = np.array([spec.layout == "mark" for spec in specs], bool)
+    noise[ticks] = np.minimum(noise, np.median(noise))[ticks]
+    paper[ticks] = np.maximum(paper, np.median(paper))[ticks]
     above = paper - np.maximum(NOISE * noise, LEAST)
     inks = np.where(np.arange(256) < above[:, None], counts, 0)
     sizes, usual = inks.sum(axis=1), _quantiles(inks, 0.5)
@@ -71,11 +79,19 @@ def ink_levels(
     step = np.maximum(paper - threshold, 1.0)
     black = np.where(np.arange(256) < (threshold - BLACK * step)[:, None], counts, 0).sum(axis=1)
     contrast = (paper - usual) / step
+    written &= black < MOST_BLACK * sizes
     faint = written & (contrast >= PALEST) & (threshold < usual + TOO_DARK * (paper - usual))
-    faint &= black < MOST_BLACK * sizes
+    pale = written & (contrast >= DOUBTFUL) & (contrast < PALEST)
+    for place in np.flatnonzero(faint | pale).tolist():  # on most pages none
+        inside = _inside(gray, registration, specs[place], dpi)
+        lost = _lost_by_blur(
+            *inside, float(usual[place]), float(paper[place]), SOFT * registration.scale * dpi
+        )
+        if lost < (SHARP_TICK if ticks[place] else SHARP):  # ticks are drawn with more pressure
+            faint[place] = pale[place] = False
     if faint.any():
         thresholds[faint] = np.median((usual + paper)[faint] / 2)
-    return InkLevels(thresholds, written & (contrast >= DOUBTFUL) & (contrast < PALEST))
+    return InkLevels(thresholds, pale)
 
 
 def _two_colours(gray: NDArray[np.uint8]) -> bool:
@@ -100,6 +116,39 @@ def _levels(
     column = np.clip(xx * x + (xy * y + x0 + 0.5), 0, gray.shape[1] - 1).astype(np.intp)
     row = np.clip(yx * x + (yy * y + y0 + 0.5), 0, gray.shape[0] - 1).astype(np.intp)
     return np.bincount(gray[row, column].ravel(), minlength=256)
+
+
+def _inside(
+    gray: NDArray[np.uint8], registration: Registration, spec: FieldSpec, dpi: float
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The part of a page around a field, and which of its pixels are inside it and not beside a cell line."""
+    box = spec.box
+    margin = min(MARGIN * dpi, MOST_MARGIN * box.height)
+    edges = [(box.x, box.right), *((line, line) for line in spec.cell_lines)]
+    quads = []
+    for (left, right), aside in zip(edges, [margin, *[-margin] * len(spec.cell_lines)], strict=True):
+        left, right, top, bottom = left + aside, right - aside, box.y + margin, box.bottom - margin
+        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+        quads.append(np.rint(apply_map(registration.matrix, corners)).astype(np.int32))
+    low = np.clip(quads[0].min(axis=0), 0, gray.shape[::-1])
+    high = np.clip(quads[0].max(axis=0) + 1, 0, gray.shape[::-1])
+    part = gray[low[1] : high[1], low[0] : high[0]]
+    inside = np.zeros(part.shape, np.uint8)
+    for quad, value in zip(quads, [1, *[0] * len(spec.cell_lines)], strict=True):
+        cv2.fillConvexPoly(inside, quad - low.astype(np.int32), value)
+    return part, inside > 0
+
+
+def _lost_by_blur(
+    part: NDArray[np.uint8], inside: NDArray[np.bool_], ink: float, paper: float, spread: float
+) -> float:
+    """The share of its contrast that what is as dark as ink loses by a blur: folds and shades lose little."""
+    dark = inside & (part < (ink + paper) / 2)
+    if not dark.any():
+        return 0.0
+    blurred = cv2.GaussianBlur(part, (0, 0), spread)
+    lost = blurred[dark].astype(np.float64) - part[dark]
+    return float(lost.mean() / (paper - ink))
 
 
 def _papers(counts: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -31,7 +31,7 @@ TICKS = parse_template(
 PAPER, PRINT = 245, 25
 
 
-def scanned(template, writing, noise=4.0, blur=0.8):
+def scanned(template, writing, noise=4.0, blur=0.8, tick=5):
     """A page on paper of 245 with print of 25; ``writing`` is pairs of a field and its grey level."""
     page = PRINT + render_blank(template) * ((PAPER - PRINT) / 255)
     for name, level in writing:
@@ -39,7 +39,11 @@ def scanned(template, writing, noise=4.0, blur=0.8):
         mask = np.zeros(page.shape, np.uint8)
         place = (round(box.x + 0.12 * box.width), round(box.y + 0.75 * box.height))
         if template.field(name).layout == "mark":
-            cv2.line(mask, place, (round(box.right - 15), round(box.y + 15)), 255, 5)
+            left, right, top, bottom = (
+                round(side) for side in (box.x + 12, box.right - 12, box.y + 12, box.bottom - 12)
+            )
+            cv2.line(mask, (left, bottom), (right, top), 255, tick)
+            cv2.line(mask, (left, top), (right, bottom), 255, tick)
         else:
             cv2.putText(mask, "25", place, 0, box.height / 50, 255, 5)
         page[mask > 0] = level
@@ -80,6 +84,18 @@ def test_the_other_side_of_the_sheet_is_not_read():
     assert written(shown) == (["fld_03"], [])
 
 
+@pytest.mark.parametrize("depth", [50, 80])
+@pytest.mark.parametrize("name", ["fld_03", "fld_12"])
+def test_the_shade_of_a_fold_is_no_ink(depth, name):
+    """Through a written field and, above all, through blank ones."""
+    page = scanned(HSF, [(name, 25)], noise=2).astype(float)
+    x = HSF.field("fld_03").box.x + 250
+    y = HSF.field("fld_12").box.y + 45
+    rows, columns = np.mgrid[0 : page.shape[0], 0 : page.shape[1]]
+    page -= depth * np.exp(-(((columns - x) / 8) ** 2)) + depth * np.exp(-(((rows - y) / 8) ** 2))
+    assert written(np.clip(page, 0, 255).astype(np.uint8)) == ([name], [])
+
+
 @pytest.mark.parametrize("noise", [0, 15, 40])
 @pytest.mark.parametrize("paper", [255, 245, 200])
 def test_noise_is_no_ink(noise, paper):
@@ -98,9 +114,10 @@ def test_a_page_of_two_colours_has_one_threshold():
     assert not levels.pale.any()
 
 
+@pytest.mark.parametrize("tick", [4, 9])
 @pytest.mark.parametrize(("level", "state"), [(25, MARKED), (170, MARKED), (206, EMPTY)])
-def test_a_tick_in_pencil_counts_and_a_paler_one_is_doubted(level, state):
-    page = scanned(TICKS, [("yes", level)], noise=2)
+def test_a_tick_in_pencil_counts_and_a_paler_one_is_doubted(level, state, tick):
+    page = scanned(TICKS, [("yes", level)], noise=2, tick=tick)
     yes, no = (one.mark for one in segment_page(page, TICKS).fields[:2])
     assert yes.state == state
     assert (yes.confidence > 0.9) == (state == MARKED)
