@@ -19,6 +19,7 @@ REACH = 14  # pixels at 300 dpi that a cell line may lie off its place, before t
 SETTLE = 6  # the same when it is known
 STRAY = 0.02  # share of a line's ink that a pixel off its place must be made up for
 TWIN = 14  # pixels between the middles of two lines that are one cell line
+DOUBLE = 0.4  # share of the lines that have a twin, if all have
 MIN_COVERAGE = 0.12  # inked share of three columns together: a hair line in a rough scan is mere dashes
 MIN_LINE = 0.5  # inked share of a column that may be a cell line
 
@@ -91,19 +92,28 @@ def _at(share: NDArray[np.float32], columns: NDArray[np.floating]) -> NDArray[np
 def _twins(share: NDArray[np.float32], places: NDArray[np.float64]) -> list[tuple[float, float]]:
     """Middle and distance of the two lines that each cell line consists of; distance 0 for single lines.
 
-    A form has single or double cell lines: a stroke beside one of them makes it no double line, and a pale
-    twin is believed where most have one.
+    A form has single or double cell lines: strokes beside some of them make it no comb of double lines, and
+    a pale twin is believed where many have one.
     """
     pairs = [_twin(share, place) for place in places]
     apart = [distance for _, distance in pairs if distance]
-    if 2 * len(apart) < len(places):
-        return [(float(place), 0.0) for place in places]
+    if len(apart) < DOUBLE * len(places):
+        return [(_center(share, place), 0.0) for place in places]
     usual = float(np.median(apart))
     for index, place in enumerate(places):
         if abs(pairs[index][1] - usual) > 2:
             beside = _at(share, place + np.array([-1, 1])[:, None] * (usual + np.arange(-1, 2))).max(axis=1)
             pairs[index] = float(place + (usual / 2 if beside[1] >= beside[0] else -usual / 2)), usual
     return pairs
+
+
+def _center(share: NDArray[np.float32], place: float) -> float:
+    """The middle of a line of which a column is known: of a thick one it may be one at its edge."""
+    steps = np.arange(1, TWIN + 1)
+    left, right = (int(np.cumprod(_at(share, place + side * steps) >= MIN_LINE).sum()) for side in (-1, 1))
+    if left + right > TWIN or _at(share, np.array([place]))[0] < MIN_LINE:
+        return float(place)
+    return float(place + (right - left) / 2)
 
 
 def _twin(share: NDArray[np.float32], place: float) -> tuple[float, float]:

@@ -147,6 +147,35 @@ def test_a_line_that_was_not_printed_stays_unfound():
     assert not cleaned.any()
 
 
+def comb_ink(lines, width):
+    """The ink of a field of 400 by 120 pixels with upright lines at so many middles, its frame gone."""
+    ink = np.zeros((120, 400), bool)
+    for middle in lines:
+        first = round(middle - width / 2)
+        ink[12:109, first : first + width] = True
+    return ink
+
+
+@pytest.mark.parametrize("off", [-5, -3, 3, 5])
+@pytest.mark.parametrize("width", [3, 7, 10])
+def test_thick_lines_go_whole_wherever_they_were_expected(width, off):
+    middles = [100.0, 160.0, 220.0, 280.0]
+    cleaned, lines = remove_cell_lines(
+        comb_ink(middles, width), Frame(10, 10, 390, 110, 4), [middle + off for middle in middles]
+    )
+    assert lines.found.all()
+    assert cleaned.sum() <= 20
+    assert lines.middles == pytest.approx(middles, abs=1.1)
+
+
+def test_double_lines_of_which_most_twins_are_broken_go_as_double_lines():
+    ink = comb_ink([100, 160, 220, 280, 340], 3) | comb_ink([108, 168, 228, 288, 348], 3)
+    for twin in (168, 228, 288):  # a third of each is left
+        ink[:45, twin - 4 : twin + 5] = ink[75:, twin - 4 : twin + 5] = False
+    cleaned, _ = remove_cell_lines(ink, Frame(10, 10, 390, 110, 4), [100.0, 160.0, 220.0, 280.0, 340.0])
+    assert cleaned.sum() <= 40
+
+
 def read(text, places, runners_up=()):
     characters = tuple(CharacterReading(c, 0.9, i, ()) for c, i in zip(text, places, strict=True))
     return Reading(text, 0.9, characters, runners_up)
