@@ -20,6 +20,7 @@ STEEPEST = 0.06  # slope of a rule against its place
 LONGER = 1.3  # length of a found rule, at most, in lengths of its target: it may be another one's
 # Of lengths of rule: how much it takes to believe in an offset, and in its change from end to end of REACH.
 STIFF, STIFFER = 0.02, 0.3
+AT_ONCE = 32  # centers
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,11 @@ class _Offsets:
 
     def around(self, centers: Floats, reach: float) -> Floats:
         """At each center, float64 (C, 2): the offset, and its change per pixel along x and y, (C, 3)."""
+        few = range(0, len(centers), AT_ONCE)  # all of a large comb form at once would take 50 MB
+        parts = [self._around_some(centers[first : first + AT_ONCE], reach) for first in few]
+        return np.concatenate([np.zeros((0, 3)), *parts])
+
+    def _around_some(self, centers: Floats, reach: float) -> Floats:
         away = (self.points[None] - centers[:, None]) / reach
         weights = self.weights * np.exp(-0.5 * (away**2).sum(axis=2))
         terms = np.concatenate([np.ones((*away.shape[:2], 1)), away], axis=2)

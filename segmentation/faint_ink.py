@@ -1,7 +1,8 @@
 """Finds fields written in pencil or a pale pen, for which the page's threshold of ink is too dark.
 
 One threshold for a page parts its print from its paper. Writing that is much paler than the print falls on
-the paper's side, and its fields would count as blank.
+the paper's side, and its fields would count as blank. So may guide text in the boxes of a form, which is
+printed palely just for that; on a page with other writing in black, people decide.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,8 @@ class InkLevels:
 
     Attributes:
         thresholds: float64 (N,) grey value, 0..255; what is darker is read.
-        pale: bool (N,) whether nothing is, but something paler is there that may be writing.
+        pale: bool (N,) whether it is doubtful that what is there is writing: it is too pale to be read, or
+            faint on a page on which others wrote in black.
     """
 
     thresholds: NDArray[np.float64]
@@ -66,7 +68,9 @@ def ink_levels(
     thresholds = np.full(len(specs), threshold)
     if _two_colours(gray):
         return InkLevels(thresholds, np.zeros(len(specs), bool))
-    counts = np.array([_levels(gray, registration, spec, dpi) for spec in specs]).reshape(-1, 256)
+    counts = np.array([_levels(gray, registration.near(spec.box), spec, dpi) for spec in specs]).reshape(
+        -1, 256
+    )
     paper, noise = _papers(counts)
     # A tick may cover most of its box: the other fields tell what paper is.
     ticks = np.array([spec.layout == "mark" for spec in specs], bool)
@@ -79,11 +83,12 @@ def ink_levels(
     step = np.maximum(paper - threshold, 1.0)
     black = np.where(np.arange(256) < (threshold - BLACK * step)[:, None], counts, 0).sum(axis=1)
     contrast = (paper - usual) / step
+    in_black = written & (black >= MOST_BLACK * sizes) & (black >= WRITTEN * counts.sum(axis=1))
     written &= black < MOST_BLACK * sizes
     faint = written & (contrast >= PALEST) & (threshold < usual + TOO_DARK * (paper - usual))
     pale = written & (contrast >= DOUBTFUL) & (contrast < PALEST)
     for place in np.flatnonzero(faint | pale).tolist():  # on most pages none
-        inside = _inside(gray, registration, specs[place], dpi)
+        inside = _inside(gray, registration.near(specs[place].box), specs[place], dpi)
         lost = _lost_by_blur(
             *inside, float(usual[place]), float(paper[place]), SOFT * registration.scale * dpi
         )
@@ -91,7 +96,8 @@ def ink_levels(
             faint[place] = pale[place] = False
     if faint.any():
         thresholds[faint] = np.median((usual + paper)[faint] / 2)
-    return InkLevels(thresholds, pale)
+    # Beside writing in black, what is faint may be in pencil; it may as well be guide text, printed palely.
+    return InkLevels(thresholds, pale | faint if in_black.any() else pale)
 
 
 def _two_colours(gray: NDArray[np.uint8]) -> bool:

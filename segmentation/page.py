@@ -75,7 +75,7 @@ class SegmentedField:
         ink_ratio: share of the writing area covered by ink after the printed rules went, 0..1.
         largest: the longer side of the largest stroke, in heights of the writing area; 0 without ink.
         mark: what stands in a tick box; None for any other layout.
-        pale: whether there is something too pale to be surely writing, and no other ink.
+        pale: whether what is there is so pale that it may be no writing, be it in ``lines`` or not.
     """
 
     name: str

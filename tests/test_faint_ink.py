@@ -4,7 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.reading import SURELY_BLANK, blank_confidence
+from model.constraints import read_rows
+from model.networks import load_networks
+from pipeline.classifying import classify_pages
+from pipeline.options import JobOptions
+from pipeline.reading import SURELY_BLANK, blank_confidence, page_rows
+from pipeline.records import PageKey, PageToClassify
 from segmentation.faint_ink import ink_levels
 from segmentation.page import EMPTY, MARKED
 from segmentation.registration import register
@@ -61,6 +66,23 @@ def written(page, template=HSF):
 @pytest.mark.parametrize("noise", [0.0, 6.0])
 def test_writing_paler_than_print_is_found(level, noise):
     assert written(scanned(HSF, [("fld_03", level), ("fld_12", level)], noise)) == (["fld_03", "fld_12"], [])
+
+
+def test_faint_writing_beside_black_is_read_and_doubted():
+    """It may be guide text."""
+    page = scanned(HSF, [("fld_03", 25), ("fld_12", 170)])
+    assert written(page) == (["fld_03", "fld_12"], ["fld_12"])
+    options = JobOptions(inputs=("a",), output="o", template=HSF)
+    (classified,) = classify_pages(
+        [PageToClassify(PageKey("a", 1), "h", segment_page(page, HSF), {})], load_networks()
+    )
+    rows = {
+        row["field"]: row
+        for row in page_rows(classified.page, classified.log_probs, options, read_rows).fields
+    }
+    assert (rows["fld_12"]["text"], rows["fld_12"]["status"]) == ("25", "review")
+    assert rows["fld_12"]["confidence"] <= 0.5
+    assert (rows["fld_20"]["text"], rows["fld_20"]["status"]) == ("", "blank")
 
 
 def test_black_and_pale_writing_on_one_page_are_both_cut_like_black_alone():
