@@ -76,10 +76,8 @@ def test_faint_writing_beside_black_is_read_and_doubted():
     (classified,) = classify_pages(
         [PageToClassify(PageKey("a", 1), "h", segment_page(page, HSF), {})], load_networks()
     )
-    rows = {
-        row["field"]: row
-        for row in page_rows(classified.page, classified.log_probs, options, read_rows).fields
-    }
+    read = page_rows(classified.page, classified.log_probs, options, read_rows)
+    rows = {row["field"]: row for row in read.fields}
     assert (rows["fld_12"]["text"], rows["fld_12"]["status"]) == ("25", "review")
     assert rows["fld_12"]["confidence"] <= 0.5
     assert (rows["fld_20"]["text"], rows["fld_20"]["status"]) == ("", "blank")
@@ -144,6 +142,12 @@ def test_a_tick_in_pencil_counts_and_a_paler_one_is_doubted(level, state, tick):
     assert yes.state == state
     assert (yes.confidence > 0.9) == (state == MARKED)
     assert (no.state, no.confidence > 0.9) == (EMPTY, True)
+
+
+def test_a_tick_in_pencil_beside_writing_in_black_is_doubted():
+    fields = segment_page(scanned(TICKS, [("yes", 170), ("top", 25)], noise=2), TICKS).fields
+    assert (fields[0].mark.state, fields[0].mark.confidence) == (MARKED, 0.5)
+    assert fields[1].mark.confidence > 0.9
 
 
 @pytest.mark.parametrize("contrast", [25, 40, 60, 120])
