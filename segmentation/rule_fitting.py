@@ -72,17 +72,17 @@ def _best_fit(
 ) -> tuple[Fit, float]:
     """The better fit of the two best guesses, or the first one that finds ``enough`` rules.
 
-    Also how many rules it finds, times the share of their ends in place: one cell farther on, a comb fits
-    nearly as well but for its ends.
+    Also how many rules it finds, times the share of their ends in place if it does not find enough: one cell
+    farther on, a comb fits nearly as well but for its ends.
     """
     best: tuple[Fit, float] = (np.eye(2, 3), np.inf, 0), 0.0
     for guess in _guesses(found, targets, nominal, scales):
         fit = _refine(guess, found, targets)
+        if fit[2] >= enough:
+            return fit, float(fit[2])
         agreement = fit[2] * ends_in_place(fit[0], found, targets) if fit[2] else 0.0
         if (agreement, -fit[1]) >= (best[1], -best[0][1]):
             best = fit, agreement
-        if fit[2] >= enough:
-            break
     return best
 
 
