@@ -65,11 +65,13 @@ def find_form(gray: Gray, templates: Sequence[FormTemplate]) -> FoundForm:
     Raises:
         RegistrationError: as ``register_best`` raises it for the page as it is.
     """
-    prepared = _prepare(gray)
+    height, width = gray.shape
+    sideways = all((width > height) != (template.width > template.height) for template in templates)
+    prepared = _prepare(gray, sideways)
     try:
         return FoundForm(prepared, *register_best(prepared, templates))
     except RegistrationError:
-        for page, seen, to_page in _otherwise(gray, prepared):
+        for page, seen, to_page in _otherwise(gray, prepared, sideways):
             with suppress(RegistrationError):
                 template, found = register_best(seen, templates)
                 matrix = (to_page @ np.vstack([found.matrix, [0, 0, 1]]))[:2]
@@ -128,24 +130,25 @@ def _share(found: Registration) -> float:
     return found.matched / found.landmarks
 
 
-def _prepare(gray: Gray) -> Gray:
-    clean = without_streaks(without_halftone(gray))
+def _prepare(gray: Gray, sideways: bool) -> Gray:
+    clean = without_streaks(without_halftone(gray), sideways)
     even = even_light(clean)
-    return even if even is clean else without_streaks(even)  # those that shade has hidden
+    return even if even is clean else without_streaks(even, sideways)  # those that shade has hidden
 
 
-def _otherwise(gray: Gray, prepared: Gray) -> Iterator[tuple[Gray, Gray, Floats]]:
+def _otherwise(gray: Gray, prepared: Gray, sideways: bool) -> Iterator[tuple[Gray, Gray, Floats]]:
     """Other ways to look at a page, those that its pixels make likely.
 
     Args:
         gray: uint8 (H, W), the page as decoded.
         prepared: uint8 (H, W), the same with even light.
+        sideways: whether its shape says that it lies on its side.
 
     Yields:
         The page to cut; what is to be looked at; float64 (3, 3), from pixels of this to those of the page.
     """
     if np.median(gray[::STEP, ::STEP]) < NEGATIVE:
-        prepared = _prepare(np.bitwise_not(gray))
+        prepared = _prepare(np.bitwise_not(gray), sideways)
         yield prepared, prepared, np.eye(3)
     level = pale_print(prepared)
     if level is not None:

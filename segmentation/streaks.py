@@ -21,13 +21,14 @@ WIDEST = 1 / 300  # of the page's width; what is wider is a black margin
 EDGE = 0.01  # of the page's width, in which margins and their shades lie
 
 
-def without_streaks(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def without_streaks(gray: NDArray[np.uint8], lying: bool = False) -> NDArray[np.uint8]:
     """A page without the streaks of a dirty scanner; each is filled with what is beside it.
 
     So a stroke that crosses a streak stays whole, and of one that ends within it a pixel or two are lost.
 
     Args:
         gray: uint8 (H, W), 0 = black.
+        lying: the page was scanned sideways, so that streaks lie; else they are upright.
 
     Returns:
         uint8 (H, W); ``gray`` itself if it has none.
@@ -36,15 +37,15 @@ def without_streaks(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if min(height, width) < SMALLEST:
         return gray
     paper = float(np.median(gray[:: height // SMALLEST, :: width // SMALLEST]))
-    upright, lying = (list(_streaks(lines, paper)) for lines in (gray, gray.T))
-    if not upright and not lying:
+    streaks = list(_streaks(gray.T if lying else gray, paper))
+    if not streaks:
         return gray
     cleaned = gray.copy()
-    for lines, streaks in ((cleaned, upright), (cleaned.T, lying)):
-        for first, last in streaks:
-            weight = (np.arange(first, last) - first + 1) / (last - first + 1)
-            before, after = lines[:, first - 1, None], lines[:, last, None]
-            lines[:, first:last] = np.rint(before * (1 - weight) + after * weight)
+    lines = cleaned.T if lying else cleaned
+    for first, last in streaks:
+        weight = (np.arange(first, last) - first + 1) / (last - first + 1)
+        before, after = lines[:, first - 1, None], lines[:, last, None]
+        lines[:, first:last] = np.rint(before * (1 - weight) + after * weight)
     return cleaned
 
 

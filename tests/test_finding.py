@@ -180,3 +180,11 @@ def test_a_streak_through_a_field_is_not_read(page, shaded):
     if shaded:
         dirty = np.rint(dirty * np.linspace(1, 0.4, dirty.shape[1])).astype(np.uint8)
     assert [field.name for field in segment_page(dirty, HSF).fields if field.lines] == ["fld_03"]
+
+
+def test_a_streak_through_a_page_that_was_scanned_sideways_is_not_read(page):
+    dirty = page.copy()
+    x = round(HSF.field("fld_04").box.x) + 100
+    dirty[:, x : x + 2] = 0
+    lying = np.rot90(dirty).copy()
+    assert [field.name for field in segment_page(lying, HSF).fields if field.lines] == ["fld_03"]

@@ -32,7 +32,7 @@ def streaked(page, columns, level=0, lying=False):
 @pytest.mark.parametrize(("columns", "level"), [([1205], 0), ([700, 701], 0), ([1500, 1501, 1502], 110)])
 def test_a_streak_goes_and_leaves_what_it_crosses(page, columns, level, lying):
     dirty = streaked(page, columns, level, lying)
-    cleaned = without_streaks(dirty)
+    cleaned = without_streaks(dirty, lying)
     assert black(dirty) > black(page) + 2000
     changed = (cleaned < 128) != (page < 128)
     assert changed.sum() < 150  # ends of strokes within the streak
