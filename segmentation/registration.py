@@ -50,9 +50,8 @@ FEW_RULES = 6  # a form needs these even if they are more than half, or all it h
 UPRIGHT_BONUS = 0.15  # share of the rules by which a turned page must match better than one that is not
 MIN_AGREEMENT = 0.45  # share of rules found times share of their ends in place: a table has rules anywhere
 SIZES = np.geomspace(0.5, 1.3, 97)  # of a form that does not fill its scan, or more than fills it
-SIZED_RULES = (
-    6  # lying ones, and standing ones, of a form that is looked for in any size: one comb is anywhere
-)
+# Of a form that is looked for in any size: lying rules, and standing ones, for a comb is on any form.
+SIZED_RULES = 6
 SIZED_MATCHED = 0.75  # of them that are found: in some size more fit by chance than in one
 FLAT = 0.9  # pixels at WORK_DPI of residual; on paper that lies flat it is less
 MAX_ENLARGED = 4.0  # a page of less than WORK_DPI / 4 shows no rules
