@@ -85,9 +85,12 @@ def _whitened(gray: NDArray[np.uint8], outside: NDArray[np.bool_], darkest: floa
     # Where the paper begins is known to a block; of the next blocks, only what is black is glass too.
     blocks = cv2.dilate(outside.view(np.uint8), np.ones((3, 3), np.uint8)) + outside.view(np.uint8)
     blocks = cv2.copyMakeBorder(blocks, 0, 1, 0, 1, cv2.BORDER_REPLICATE)  # of less than a block is left over
-    which = np.repeat(np.repeat(blocks, STEP, axis=0), STEP, axis=1)[:height, :width]
     white = gray.copy()
-    white[(which == 2) | ((which == 1) & (gray < darkest))] = 255
+    for top, row in zip(range(0, height, STEP), blocks, strict=False):  # all at once takes five pages' memory
+        if row.any():
+            strip, which = white[top : top + STEP], np.repeat(row, STEP)[:width]
+            strip[:, which == 2] = 255
+            strip[(strip < darkest) & (which == 1)] = 255
     return white
 
 
