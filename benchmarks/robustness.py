@@ -23,6 +23,7 @@ from PIL import Image
 from jobs.exit_codes import CommandError
 from jobs.form_scores import figures, score_field
 from jobs.models import quietly
+from jobs.overlay import field_corners
 from jobs.preview import ReadPage, decode_page, read_bytes, read_page
 from jobs.truth import PageTruth, TruthError, read_truth
 from model.classifier import Classifier
@@ -30,7 +31,7 @@ from pipeline.options import JobOptions
 from pipeline.stages import Stages, real_stages
 from segmentation.finding import find_form
 from segmentation.registration import RegistrationError
-from segmentation.templates import FormTemplate, TemplateError, load_template
+from segmentation.templates import Box, FormTemplate, TemplateError, load_template
 
 Gray = NDArray[np.uint8]
 KINDS = ("digits", "upper", "lower")
@@ -193,9 +194,8 @@ def inside_boxes(gray: Gray, template: FormTemplate) -> NDArray[np.bool_] | None
     inside = np.zeros(gray.shape, np.uint8)
     aside = template.dpi / 30
     for box in (spec.box for spec in template.fields):
-        left, top, right, bottom = box.x + aside, box.y + aside, box.right - aside, box.bottom - aside
-        corners = np.array([[left, top, 1], [right, top, 1], [right, bottom, 1], [left, bottom, 1]])
-        cv2.fillConvexPoly(inside, np.rint(corners @ found.matrix.T).astype(np.int32), 255)
+        inner = Box(box.x + aside, box.y + aside, box.width - 2 * aside, box.height - 2 * aside)
+        cv2.fillConvexPoly(inside, np.rint(field_corners(inner, found)).astype(np.int32), 255)
     return inside > 0
 
 

@@ -101,7 +101,7 @@ def ink_levels(
 
 
 def _two_colours(gray: NDArray[np.uint8]) -> bool:
-    """Whether a page has only black and white, as most archives have; then no writing is paler than print."""
+    """Whether a page has only black and white; then no writing on it is paler than its print."""
     some = gray[::16, ::16]
     return bool(((some == 0) | (some == 255)).all())
 

@@ -93,7 +93,7 @@ def register_best(gray: Gray, templates: Sequence[FormTemplate]) -> tuple[FormTe
 
     Raises:
         RegistrationError: ``form_not_found`` if none of the forms is on the page; of a single template
-            what ``register`` raises.
+            what ``register_rules`` raises.
     """
     finder = RuleFinder(gray)
     errors: list[RegistrationError] = []

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segmentation.bends import Bends, find_bends
 from segmentation.rule_finding import (
@@ -36,7 +35,6 @@ __all__ = [
     "Rules",
     "find_rules",
     "fit_rules",
-    "register",
     "register_in_any_size",
     "register_rules",
     "rules_of_field",
@@ -105,31 +103,6 @@ class Registration:
         return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
 
 
-def register(gray: NDArray[np.uint8], template: FormTemplate) -> Registration:
-    """Finds the form on a page.
-
-    The page may be shifted, skewed by up to ``MAX_SKEW`` degrees, turned by quarter turns, and scanned at
-    another resolution than the template's. If the form is not found where the scan covers about the
-    template's page, it is looked for in other sizes: on a larger scanner's glass, or printed smaller.
-
-    Args:
-        gray: uint8 (H, W), 0 = black, origin top left.
-        template: the form to look for; its framed fields are the landmarks.
-
-    Raises:
-        RegistrationError: ``form_not_found`` if too few rules of the form are on the page, or they do not
-            lie where the form has them; ``no_landmarks`` if the template has no framed field.
-    """
-    finder = RuleFinder(gray)
-    try:
-        return register_rules(finder, template)
-    except RegistrationError:
-        sized = register_in_any_size(finder, template)
-        if sized is None:
-            raise
-        return sized
-
-
 def register_in_any_size(finder: RuleFinder, template: FormTemplate) -> Registration | None:
     """Finds a form of many rules that is smaller or larger on its scan than the template's page.
 
@@ -155,7 +128,10 @@ def register_rules(
     quarter_turns: Sequence[int] = QUARTER_TURNS,
     size: float = 1.0,
 ) -> Registration:
-    """The same as ``register`` on a page whose rules may have been found already, for one size of the form.
+    """Finds a form on a page whose rules may have been found already.
+
+    The page may be shifted, skewed by up to ``MAX_SKEW`` degrees, turned by quarter turns, and scanned at
+    another resolution than the template's.
 
     Args:
         finder: of the page.
@@ -164,7 +140,8 @@ def register_rules(
         size: width of the form's page, in widths of the scan, within a twentieth.
 
     Raises:
-        RegistrationError: see ``register``.
+        RegistrationError: ``form_not_found`` if too few rules of the form are on the page, or they do not
+            lie where the form has them; ``no_landmarks`` if the template has no framed field.
     """
     targets = template_rules(template)
     count = sum(len(rules.ends) for rules in targets)

@@ -85,11 +85,8 @@ def _alike(
             yield found.near(spec.box), threshold, [spec]
         return
     for threshold in sorted(set(thresholds)):
-        yield (
-            found,
-            threshold,
-            [spec for spec, own in zip(specs, thresholds, strict=True) if own == threshold],
-        )
+        own = [spec for spec, level in zip(specs, thresholds, strict=True) if level == threshold]
+        yield found, threshold, own
 
 
 def ink_threshold(gray: NDArray[np.uint8]) -> float:

@@ -131,18 +131,16 @@ def _decode_frame(
     gray = _to_gray(image, bits, photometric == _MIN_IS_WHITE)
     if turned:
         across, down = down, across
-    if across is None or down is None:
-        return gray, across
+    if across is None or down is None or not OBLONG[0] <= max(across / down, down / across) <= OBLONG[1]:
+        return gray, across  # registration takes small differences
     return _squared(gray, across / down, limits), max(across, down)
 
 
 def _squared(gray: NDArray[np.uint8], ratio: float, limits: ImageLimits) -> NDArray[np.uint8]:
     """A page of a fax machine, of which the rows lie twice as far apart as the columns, with square pixels.
 
-    ``ratio`` is columns an inch by rows an inch. Small differences stay: registration takes them.
+    ``ratio`` is columns an inch by rows an inch.
     """
-    if not OBLONG[0] <= max(ratio, 1 / ratio) <= OBLONG[1]:
-        return gray
     height, width = gray.shape
     size = (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
     limits.check_size(*size)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from segmentation.bends import find_bends
-from segmentation.registration import register, template_rules
+from segmentation.finding import register_best
+from segmentation.registration import template_rules
 from segmentation.rendering import render_blank
 from segmentation.rule_finding import WORK_DPI, Rules
 from segmentation.templates import load_template
@@ -68,7 +69,7 @@ def errors(template, found, where):
 )
 def test_fields_are_found_where_they_lie(template, where):
     page, lies = warped(template, where)
-    found = register(page, template)
+    found = register_best(page, [template])[1]
     assert found.bends is not None
     off = errors(template, found, lies)
     flat = errors(template, replace(found, bends=None), lies)
@@ -79,14 +80,14 @@ def test_fields_are_found_where_they_lie(template, where):
 
 
 def test_a_flat_page_has_no_bends():
-    found = register(render_blank(HSF), HSF)
+    found = register_best(render_blank(HSF), [HSF])[1]
     assert found.bends is None
     assert found.near(HSF.fields[0].box) is found
 
 
 def test_a_tilted_comb_is_not_taken_for_its_neighbour():
     page, lies = warped(COMB, lambda p, s: slant(p, s, 0.02))
-    off = errors(COMB, register(page, COMB), lies)
+    off = errors(COMB, register_best(page, [COMB])[1], lies)
     assert off.max() < 10  # a cell is 40 pixels wide
 
 

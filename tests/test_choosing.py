@@ -11,7 +11,7 @@ from jobs.exit_codes import ExitCode
 from segmentation import rule_finding
 from segmentation.choosing import load_templates, segment_best
 from segmentation.finding import register_best
-from segmentation.registration import RegistrationError, register
+from segmentation.registration import RegistrationError
 from segmentation.rendering import render_blank
 from segmentation.scanner import random_settings, scan
 from segmentation.templates import TemplateError, load_template
@@ -48,7 +48,7 @@ def test_a_form_of_few_rules_that_fit_by_chance_does_not_win():
 
 def test_the_same_as_registering_alone():
     page, _ = scanned(FORMS[1])
-    alone = register(page, FORMS[1])
+    alone = register_best(page, [FORMS[1]])[1]
     _, found = register_best(page, FORMS)
     assert np.allclose(found.matrix, alone.matrix)
     assert (found.matched, found.landmarks) == (alone.matched, alone.landmarks)

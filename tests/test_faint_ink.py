@@ -11,8 +11,8 @@ from pipeline.options import JobOptions
 from pipeline.reading import SURELY_BLANK, blank_confidence, page_rows
 from pipeline.records import PageKey, PageToClassify
 from segmentation.faint_ink import ink_levels
+from segmentation.finding import register_best
 from segmentation.page import EMPTY, MARKED
-from segmentation.registration import register
 from segmentation.rendering import render_blank
 from segmentation.segmenting import ink_threshold, segment_page
 from segmentation.templates import load_template, parse_template
@@ -122,14 +122,14 @@ def test_noise_is_no_ink(noise, paper):
     page = scanned(HSF, [("fld_03", 25)], noise=0).astype(float) * paper / PAPER
     page = np.clip(page + np.random.default_rng(1).normal(0, noise, page.shape), 0, 255).astype(np.uint8)
     threshold = ink_threshold(page)
-    levels = ink_levels(page, threshold, register(page, HSF), HSF.fields, HSF.dpi)
+    levels = ink_levels(page, threshold, register_best(page, [HSF])[1], HSF.fields, HSF.dpi)
     assert (levels.thresholds == threshold).all()
     assert not levels.pale.any()
 
 
 def test_a_page_of_two_colours_has_one_threshold():
     page = np.where(scanned(HSF, [("fld_03", 25)]) > 128, np.uint8(255), np.uint8(0))
-    levels = ink_levels(page, 64.0, register(page, HSF), HSF.fields, HSF.dpi)
+    levels = ink_levels(page, 64.0, register_best(page, [HSF])[1], HSF.fields, HSF.dpi)
     assert (levels.thresholds == 64).all()
     assert not levels.pale.any()
 

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
+from segmentation.finding import register_best
 from segmentation.illumination import even_light
-from segmentation.registration import register
 from segmentation.rendering import render_blank
 from segmentation.segmenting import segment_page
 from segmentation.templates import load_template
@@ -40,7 +40,7 @@ def test_shaded_pages_are_read_like_even_ones(page, name):
     found = segment_page(shaded, template)
     written = [field.name for field in found.fields if field.lines]
     assert written == ["fld_03"]
-    assert register(even_light(shaded), template).matched > 0.95 * found.registration.landmarks
+    assert register_best(even_light(shaded), [template])[1].matched > 0.95 * found.registration.landmarks
 
 
 def test_an_even_page_comes_back_itself(page):

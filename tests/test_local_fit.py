@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from segmentation.finding import register_best
 from segmentation.handwriting import Hand
 from segmentation.local_fit import refine_field
-from segmentation.registration import Registration, RegistrationError, register
+from segmentation.registration import Registration, RegistrationError
 from segmentation.rendering import fill_form, render_blank
 from segmentation.scanner import random_settings, scan
 from segmentation.segmenting import segment_page
@@ -78,7 +79,7 @@ def test_a_strip_pasted_askew_finds_its_own_rules(angle, shift):
 def test_a_field_that_is_not_there_is_left_where_it_was():
     page = render_blank(PASTED)
     page[690:910] = 255
-    registration = register(page, PASTED)
+    registration = register_best(page, [PASTED])[1]
     assert refine_field(page, registration, PASTED.field("strip"), PASTED.dpi) is None
     assert segment_page(page, PASTED).fields[-1].lines == ()
 
@@ -106,4 +107,4 @@ def test_print_alone_is_not_taken_for_the_strip():
     box = STRIP.field("reading").box
     page[int(box.y) - 4 : int(box.bottom) + 4] = 255
     with pytest.raises(RegistrationError):
-        register(page, STRIP)
+        register_best(page, [STRIP])[1]

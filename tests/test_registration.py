@@ -12,7 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from synthetic_forms import corner_error, draw_form, make_template, placed, small_form, speckled
 
-from segmentation.registration import RegistrationError, find_rules, register, template_rules
+from segmentation.finding import register_best
+from segmentation.registration import RegistrationError, find_rules, template_rules
 from segmentation.templates import load_template
 
 DATA = os.environ.get("FORMSCRIBE_DATA")
@@ -22,7 +23,7 @@ IDENTITY = np.eye(2, 3)
 
 
 def assert_found(scan, true, template=TEMPLATE, within=3.0):
-    found = register(scan, template)
+    found = register_best(scan, [template])[1]
     assert corner_error(template, found.matrix, true) <= within
     return found
 
@@ -31,7 +32,7 @@ def assert_not_found(scan, template=TEMPLATE):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(RegistrationError) as caught:
-            register(scan, template)
+            register_best(scan, [template])[1]
     assert caught.value.code == "form_not_found"
     assert repr(template.name) in str(caught.value)
 
@@ -190,7 +191,7 @@ def test_text_rows_are_no_form():
 def test_a_template_without_a_frame_has_nothing_to_find():
     template = make_template([(200, 300, 600, 120)], framed=False)
     with pytest.raises(RegistrationError) as caught:
-        register(PAGE, template)
+        register_best(PAGE, [template])[1]
     assert caught.value.code == "no_landmarks"
 
 
@@ -234,13 +235,13 @@ def test_any_form_is_found_where_it_was_laid(case):
     assume(len(boxes) >= 5)
     template = make_template(boxes)
     scan, true = placed(draw_form(template), angle, scale, shift)
-    assert corner_error(template, register(scan, template).matrix, true) <= 3
+    assert corner_error(template, register_best(scan, [template])[1].matrix, true) <= 3
 
 
 @pytest.mark.skipif(not DATA, reason="FORMSCRIBE_DATA names no folder of real pages")
 def test_a_real_page():
     page = cv2.imread(str(Path(DATA or "") / "forms" / "hsf" / "f4164_10.png"), cv2.IMREAD_GRAYSCALE)
-    found = register(page, load_template("hsf"))
+    found = register_best(page, [load_template("hsf")])[1]
     assert (found.matched, found.landmarks) == (136, 136)
     assert found.residual < 1.5
 
@@ -251,6 +252,8 @@ def test_a_form_of_four_rules_is_placed_by_the_best_of_its_guesses():
     template = load_template(str(folder / "strip.toml"))
     box = template.fields[0].box
     middle = box.y + box.height / 2
-    places = register(page, template).matrix @ np.array([[box.x, middle, 1], [box.right, middle, 1]]).T
+    places = (
+        register_best(page, [template])[1].matrix @ np.array([[box.x, middle, 1], [box.right, middle, 1]]).T
+    )
     # Where its upright sides are printed on this page; two strokes of writing would fit nearly as well.
     assert places[0] == pytest.approx((525, 1064.5), abs=3)
