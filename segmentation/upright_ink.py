@@ -103,7 +103,7 @@ def _sheared(
     falls = np.rint(rise * np.arange(width) + start).astype(np.intp)
     least, spread = int(falls.min()), int(np.ptp(falls))
     shifts = np.rint(lean * np.arange(least, least + spread + height) + shift).astype(np.intp)
-    strips = [(first, last, int(falls[first]) - least) for first, last in _alike(falls)]
+    strips = [(first, last, int(falls[first]) - least) for first, last in equal_runs(falls)]
     upright = np.empty((height, width), np.uint8)
     # A few rows at a time, so that what leans stays in the processor's cache until it is laid upright.
     few = max(FEWEST_ROWS, height * len(strips) // MOST_COPIES)
@@ -111,7 +111,7 @@ def _sheared(
     for top in range(0, height, few):
         rows = min(few, height - top)
         own, block = shifts[top : top + rows + spread], upright[top : top + rows]
-        for first, last in _alike(own):
+        for first, last in equal_runs(own):
             _threshold(gray, level, (least + top + first, int(own[first])), leaning[first:last])
         for first, last, fall in strips:
             block[:, first:last] = leaning[fall : fall + rows, first:last]
@@ -131,7 +131,7 @@ def _threshold(gray: NDArray[np.uint8], level: int, corner: tuple[int, int], ink
     cv2.threshold(gray[top:bottom, left:right], level, 1, cv2.THRESH_BINARY_INV, dst=target)
 
 
-def _alike(values: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+def equal_runs(values: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
     """First and past-last place of each run of equal values."""
     changes = np.flatnonzero(values[1:] != values[:-1]) + 1
     return pairwise([0, *changes.tolist(), len(values)])

@@ -55,6 +55,59 @@ def test_rows_on_a_slope():
     assert [len(row.parts) for row in split_rows(paragraph(image))] == [10, 9]
 
 
+@pytest.mark.parametrize("slope", [-0.09, -0.05, 0.05, 0.09])
+def test_rows_that_climb_or_fall_are_found_and_laid_level(slope):
+    image = written(
+        ["Handgloves and more", "of the same letters", "to fill the rows it"], slope=slope, height=500
+    )
+    image = np.roll(image, 60 if slope < 0 else 0, axis=0)
+    rows = list(split_rows(paragraph(image)))
+    assert len(rows) == 3
+    for row in rows:
+        short = row.parts.boxes[:, 3] < 30  # letters without a tail stand on the base line
+        bottoms = (row.parts.boxes[:, 1] + row.parts.boxes[:, 3])[short]
+        assert np.ptp(np.sort(bottoms)[2:-2]) <= 8
+
+
+def test_each_row_follows_its_own_letters():
+    first = written(["Handgloves and more"], slope=-0.04)
+    second = written(["", "", "of the same letters"], slope=-0.01)
+    rows = list(split_rows(paragraph(cv2.bitwise_or(np.roll(first, 40, axis=0), second))))
+    assert len(rows) == 2
+    assert [row.to_page[1, 0] for row in rows] == pytest.approx([-0.04, -0.01], abs=0.006)
+
+
+@pytest.mark.parametrize("slope", [-0.06, 0.0, 0.06])
+def test_the_ink_of_a_row_laid_level_is_where_its_map_says(slope):
+    image = np.roll(written(["Handgloves and more"] * 3, slope=slope), 60 if slope < 0 else 0, axis=0)
+    found = np.zeros_like(image)
+    for row in split_rows(paragraph(image)):
+        ys, xs = np.nonzero(row.parts.labels)
+        places = row.to_page @ np.stack([xs, ys, np.ones(len(xs))]) - np.array([[100], [200]])
+        x, y = np.rint(places).astype(int)
+        found[y, x] = 255
+    near = cv2.dilate(image, np.ones((3, 3), np.uint8)) > 0
+    assert (found[~near] == 0).all()
+    assert ((cv2.dilate(found, np.ones((3, 3), np.uint8)) > 0) >= (image > 0)).all()
+
+
+def test_letters_that_hang_together_across_two_rows_are_cut_between_them():
+    image = written(["Handgloves", "and more of"], pitch=90)
+    cv2.line(image, (130, 60), (130, 150), 255, 4)
+    rows = list(split_rows(paragraph(image)))
+    assert len(rows) == 2
+    heights = [row.parts.boxes[:, 3].max() for row in rows]
+    assert max(heights) <= 80
+    kept = sum(int(row.parts.areas.sum()) for row in rows)
+    assert (image > 0).sum() - 16 <= kept < (image > 0).sum()
+
+
+def test_a_tall_letter_in_one_row_stays_whole():
+    image = written(["Handgloves", "and more of"], pitch=90)
+    cv2.line(image, (500, 20), (500, 98), 255, 4)
+    assert sum(int(row.parts.areas.sum()) for row in split_rows(paragraph(image))) == (image > 0).sum()
+
+
 def test_dots_and_commas_go_to_the_nearest_row():
     image = written(["HH", "HH"])
     cv2.circle(image, (95, 64), 5, 255, -1)
