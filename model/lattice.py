@@ -108,9 +108,10 @@ class DecodingOptions:
             case 0.3 raised the characters read right from 67 to 75 in a hundred, and on small letters by
             nearly one; 0.2 gave more, but composed rows keep to the lines better than hands do.
         kind_strength: weight of the rule that neighbours are of one kind, digits, capitals or small
-            letters; 0 leaves it out. See ``model.neighbours``. On composed words (a capital, then small
-            letters) 0.6 raised those read right in full from 24 to 34 in a hundred, and 1 to 38; but
-            identifiers mix letters and digits, which composed words do not.
+            letters. See ``model.neighbours``. On composed words (a capital, then small letters) 0.6 raised
+            those read right in full from 24 to 34 in a hundred, and 1 to 38; but identifiers mix letters and
+            digits, which composed words do not. In free text the shapes of words take its place and have no
+            weight of their own, see ``model.word_shapes``; 0 leaves both out.
         wrong_length: prior weight of readings that break the length which the field prescribes. They are
             never returned while one that keeps it exists, but they take their share of its confidence.
         space_gap: a space is written where a gap exceeds the row's median gap by this many median

@@ -50,7 +50,7 @@ def weigh_by_neighbours(
     Returns:
         float64 (N, C), rows summing to 1.
     """
-    kind_of, is_kind, mixed = _kinds(characters)
+    kind_of, is_kind, mixed = kinds(characters)
     if strength <= 0 or not mixed or len(labels) < 2:
         return labels
     ends = (0, len(labels)) if ends is None else ends
@@ -59,8 +59,8 @@ def weigh_by_neighbours(
     alone = np.repeat(np.diff(ends) == 1, np.diff(ends))
     weighed = labels
     for _ in range(_ROUNDS):
-        kinds = weighed @ is_kind
-        weights = before.expects(kinds @ FOLLOWS) * after.expects(kinds @ FOLLOWS.T)
+        likely = weighed @ is_kind
+        weights = before.expects(likely @ FOLLOWS) * after.expects(likely @ FOLLOWS.T)
         weights **= strength
         weights[alone] = 1.0
         weighed = labels * weights[:, kind_of]
@@ -69,8 +69,12 @@ def weigh_by_neighbours(
 
 
 @lru_cache(maxsize=64)
-def _kinds(characters: str) -> tuple[NDArray[np.intp], NDArray[np.float64], bool]:
-    """The kind of each character, int (C,); float64 (C, 3), 1 where it is of a kind; whether kinds differ."""
+def kinds(characters: str) -> tuple[NDArray[np.intp], NDArray[np.float64], bool]:
+    """What kinds characters are of: 0 digits, 1 capitals, 2 small letters.
+
+    Returns:
+        int (C,) the kind of each; float64 (C, 3), 1 where it is of a kind; whether they differ. Read only.
+    """
     kind_of = np.array([_kind(character) for character in characters])
     is_kind = (kind_of[:, None] == np.arange(3)).astype(np.float64)
     return kind_of, is_kind, bool(is_kind.any(axis=0).sum() > 1)

@@ -32,6 +32,8 @@ from model.joined_rows import (
 )
 from model.lattice import Constraint, DecodingOptions, Lattice
 from model.neighbours import weigh_by_neighbours
+from model.word_gaps import gap_scores
+from model.word_shapes import weigh_by_word_shapes
 from model.writing_lines import weigh_labels
 
 # Score of what no path needs to consider; finite, so that sums of it are.
@@ -136,12 +138,13 @@ def score_rows(
     rows = JoinedRows.of(lattices)
     sizes = [usual_sizes(*row) for row in zip(lattices, constraints, strict=True)]
     rejection = np.zeros(rows.ends[-1])
-    alike: dict[str, list[int]] = {}
+    alike: dict[tuple[str, bool], list[int]] = {}  # of one charset, and whether their words have shapes
     for row, constraint in enumerate(constraints):
-        alike.setdefault(constraint.charset, []).append(row)
+        shaped = options.kind_strength > 0 and has_word_shapes(constraint)
+        alike.setdefault((constraint.charset, shaped), []).append(row)
     labels = {
-        charset: _score_labels(rows, [(row, lattices[row]) for row in members], charset, rejection, options)
-        for charset, members in alike.items()
+        kind: _score_labels(rows, [(row, lattices[row]) for row in members], *kind, rejection, options)
+        for kind, members in alike.items()
     }
     is_character = np.log(np.maximum(1.0 - rejection, options.rejection_floor))
     shape = shape_scores(rows, sizes, options)
@@ -152,12 +155,52 @@ def score_rows(
     unreadable = np.where(futile, NEVER, np.log(throughout) + shape)
     skips = skip_scores(rows, rejection, sizes, options)
     scored: list[ScoredLattice | None] = [None] * len(lattices)
-    for charset, members in alike.items():
+    for (charset, shaped), members in alike.items():
         parts = [(row, lattices[row], constraints[row]) for row in members]
-        made = _taken_apart(rows, parts, labels[charset], cuts, unreadable, skips, options)
+        scores = labels[charset, shaped]
+        if shaped:
+            scores = _shaped(rows, parts, scores, cuts, skips, options)
+        made = _taken_apart(rows, parts, scores, cuts, unreadable, skips, options)
         for row, one in zip(members, made, strict=True):
             scored[row] = one
     return [one for one in scored if one is not None]
+
+
+def has_word_shapes(constraint: Constraint) -> bool:
+    """Whether nothing but the shapes of words says which kinds of characters stand beside each other.
+
+    A pattern or a list of values says it better, and identifiers, of capitals and digits, mix them freely.
+    """
+    return constraint.charset in ("letters", "text") and constraint.automaton is None
+
+
+def _shaped(
+    rows: JoinedRows,
+    parts: list[tuple[int, Lattice, Constraint]],
+    labels: NDArray[np.float64],
+    cuts: NDArray[np.float64],
+    skips: NDArray[np.float64],
+    options: DecodingOptions,
+) -> NDArray[np.float64]:
+    """Labels of rows of words, float64 (M, C), given also their shapes; others as in ``_taken_apart``."""
+    weighed, at = [], 0
+    for row, lattice, constraint in parts:
+        gaps = None
+        if constraint.spaces:
+            gaps = gap_scores(lattice.piece_bounds, lattice.piece_ink, options.space_gap)
+        weighed.append(
+            weigh_by_word_shapes(
+                labels[at : at + len(lattice.starts)],
+                lattice.starts.tolist(),
+                lattice.stops.tolist(),
+                cuts[rows.candidates(row)],
+                skips[rows.pieces(row)],
+                gaps,
+                _charset_columns(constraint.charset)[0],
+            )
+        )
+        at += len(lattice.starts)
+    return np.maximum(np.concatenate(weighed), np.log(LEAST_PROBABILITY))
 
 
 def _taken_apart(
@@ -210,12 +253,14 @@ def _score_labels(
     rows: JoinedRows,
     members: list[tuple[int, Lattice]],
     charset: str,
+    shaped: bool,
     rejection: NDArray[np.float64],
     options: DecodingOptions,
 ) -> NDArray[np.float64]:
     """Log-probabilities of the labels of the rows of one charset, float64 (M, C).
 
-    ``rejection``, float64 (N,), takes up the probability of not-a-character of their candidates.
+    ``rejection``, float64 (N,), takes up the probability of not-a-character of their candidates. What
+    neighbours say is left out of ``shaped`` rows, of which ``_shaped`` knows more.
     """
     characters, columns = _charset_columns(charset)
     logs = np.concatenate([lattice.log_probs for _, lattice in members])
@@ -229,6 +274,8 @@ def _score_labels(
     rejection[own] = probs[:, -1]
     trust, bounds, ends = 1.0 - probs[:, -1], rows.bounds[own], [0, *accumulate(counts)]
     labels = weigh_labels(labels, trust, bounds, characters, options.line_spread, ends)
+    if shaped:
+        return np.log(np.maximum(labels, LEAST_PROBABILITY))
     # A row's last candidates end where those of the next row would begin, if rows were not numbered apart.
     apart = np.repeat(np.arange(len(members)), counts)
     starts, stops = rows.starts[own] + apart, rows.stops[own] + apart

@@ -11,7 +11,6 @@ nodes are one array, so that a candidate extends every beginning in a few operat
 
 from collections.abc import Sequence
 from math import inf, prod
-from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from model.lattice import DEFAULT_OPTIONS, Constraint, DecodingOptions, Lattice,
 from model.lattice_chain import LatticeChain
 from model.path_scores import PathScores, ScoredLattice, score_lattice
 from model.path_search import SKIP, LengthCounter, Path
+from model.word_gaps import gap_scores
 from model.word_shares import WordRow, word_shares
 from model.word_tree import (
     ROOT,
@@ -35,12 +35,6 @@ from model.word_tree import (
     word_tree,
 )
 
-# No gap asks a higher price for parting words or for not parting them.
-MOST_FOR_GAP = 8.0
-# How fast belief in a space grows with a gap, in heights of a character.
-_GAP_SLOPE = 0.08
-# Marks lower than this, in heights of a character, part no words: what lies around them is one gap.
-_LEAST_MARK = 0.45
 # A cut that scores less is left out of the search.
 _HOPELESS = -200.0
 _SHOWN = 4  # alternatives of a character at most
@@ -79,7 +73,7 @@ def draft_words(rows: Sequence[ScoredLattice], words: Lexicon) -> list[Draft]:
     options, tree = rows[0].options, word_tree(words, rows[0].scores.characters)
     found = []
     for row in rows:
-        search = _WordSearch(row.scores, tree, gap_scores(row, options))
+        search = _WordSearch(row.scores, tree, gap_scores(row.piece_bounds, row.piece_ink, options.space_gap))
         found.append(WordRow(row.scores, search.arcs, search.best_words()))
     shares = word_shares(found, tree, options.temperature)
     return [_draft(row, own.words, sure) for row, own, sure in zip(rows, found, shares, strict=True)]
@@ -100,27 +94,6 @@ def _draft(row: ScoredLattice, words: Sequence[FoundWord], confidences: list[flo
     candidates, _ = chain.candidate_probabilities(1.0)
     labels = PathLabels(row, scores.characters, path, candidates, chain.shares, sure)
     return Draft([(text, min(prod(confidences), 1.0))], labels)
-
-
-def gap_scores(lattice: Lattice, options: DecodingOptions) -> list[tuple[float, float]]:
-    """For the gap before each piece the scores, at most 0, of parting words there and of not parting them.
-
-    A logistic function of the gap, which is even where ``DecodingOptions.space_gap`` would write a space.
-    """
-    left, top, right, bottom = lattice.piece_bounds.astype(np.float64).T
-    if len(left) == 0:
-        return []
-    ink = lattice.piece_ink + 1e-9
-    height = max(float(((bottom - top) * ink).sum() / ink.sum(dtype=np.float64)), 1e-3)
-    reach = np.maximum.accumulate(np.where(bottom - top >= _LEAST_MARK * height, right, -inf))
-    gaps = np.maximum(left[1:] - reach[:-1], 0.0) / height
-    gaps = np.append(0.0, np.where(np.isfinite(gaps), gaps, 0.0))
-    white = gaps[gaps > 0.0].tolist()
-    usual = median(white) if white else 0.0
-    excess = (gaps - min(usual, options.space_gap / 2) - options.space_gap) / _GAP_SLOPE
-    part = np.maximum(-np.logaddexp(0.0, -excess), -MOST_FOR_GAP)
-    join = np.maximum(-np.logaddexp(0.0, excess), -MOST_FOR_GAP)
-    return list(zip(part.tolist(), join.tolist(), strict=True))
 
 
 class _WordSearch:
