@@ -16,6 +16,7 @@ from model.alphabets import CHARACTERS
 from model.decoding import Constraint, Lattice
 from model.networks import Networks
 from pipeline.classifying import ClassifiedRow, classify_rows
+from pipeline.reading import lattice_of
 from segmentation.composition import ComposedLine
 from segmentation.page import GlyphLine
 
@@ -168,9 +169,7 @@ class _Row:
     def classified(self, read: ClassifiedRow) -> ComposedField:
         line, uncut = read.line, self.line.uncut
         assert uncut is not None
-        lattice = Lattice(
-            line.starts, line.stops, read.log_probs, line.bounds, line.piece_bounds, line.piece_ink
-        )
+        lattice = lattice_of(line, read.log_probs)
         verdict = self.row.verdict(line, read.pieces.labels if read.pieces else uncut.labels)
         return ComposedField(self.kind, self.source, self.spacing, self.number, self.truth, lattice, verdict)
 

@@ -1,7 +1,7 @@
 """Figures of forms whose truth is known: accuracy, rejection, calibration, confusions; pure functions.
 
 White space is not compared: a reading has none that could be right or wrong. Everything else is, case and
-punctuation included, so that a comma which no charset can spell is a deletion.
+punctuation included, so that an apostrophe, which no charset can spell, is a deletion.
 """
 
 from collections import Counter

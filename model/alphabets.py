@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 NOT_A_CHARACTER = len(CHARACTERS)
 CLASS_COUNT = len(CHARACTERS) + 1
+# What free text may have besides; no classes of the model, see ``model.punctuation``.
+PUNCTUATION = ",.-/"
 
 CHARSETS: dict[str, str] = {
     "digits": string.digits,

@@ -1,6 +1,6 @@
 """Types of the decoder: what it reads from, what may stand there, what it returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,8 @@ class Lattice:
             writing area (top 0 = its upper edge, bottom 1 = its lower edge).
         piece_bounds: float32 (P, 4) the same for single pieces, from left to right.
         piece_ink: float32 (P,) ink area of the pieces, in units of that height squared.
+        whole: bool (N,) whether a candidate is a body of ink by itself, not cut off from what is beside it
+            and joined with nothing; empty where that is not known.
     """
 
     starts: NDArray[np.integer]
@@ -28,6 +30,7 @@ class Lattice:
     bounds: NDArray[np.float32]
     piece_bounds: NDArray[np.float32]
     piece_ink: NDArray[np.float32]
+    whole: NDArray[np.bool_] = field(kw_only=True, default_factory=lambda: np.zeros(0, np.bool_))
 
 
 @dataclass(frozen=True, slots=True)

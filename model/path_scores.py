@@ -20,7 +20,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from model.alphabets import CHARACTERS, NOT_A_CHARACTER, charset_mask
+from model.alphabets import CHARACTERS, NOT_A_CHARACTER, PUNCTUATION, charset_mask
 from model.close_labels import CloseLabels, Readable
 from model.joined_rows import (
     LEAST_PROBABILITY,
@@ -32,9 +32,10 @@ from model.joined_rows import (
 )
 from model.lattice import Constraint, DecodingOptions, Lattice
 from model.neighbours import weigh_by_neighbours
+from model.punctuation import add_punctuation
 from model.word_gaps import gap_scores
 from model.word_shapes import weigh_by_word_shapes
-from model.writing_lines import weigh_labels
+from model.writing_lines import weigh_by_lines
 
 # Score of what no path needs to consider; finite, so that sums of it are.
 NEVER = -1e4
@@ -99,6 +100,7 @@ class ScoredLattice(Lattice):
             scores,
             constraint,
             options,
+            whole=lattice.whole,
         )
 
 
@@ -138,46 +140,70 @@ def score_rows(
     rows = JoinedRows.of(lattices)
     sizes = [usual_sizes(*row) for row in zip(lattices, constraints, strict=True)]
     rejection = np.zeros(rows.ends[-1])
-    alike: dict[tuple[str, bool], list[int]] = {}  # of one charset, and whether their words have shapes
+    marks = np.zeros(rows.ends[-1])  # probability of punctuation
+    alike: dict[_Kind, list[int]] = {}
     for row, constraint in enumerate(constraints):
-        shaped = options.kind_strength > 0 and has_word_shapes(constraint)
-        alike.setdefault((constraint.charset, shaped), []).append(row)
+        alike.setdefault(_Kind.of(constraint, options), []).append(row)
     labels = {
-        kind: _score_labels(rows, [(row, lattices[row]) for row in members], *kind, rejection, options)
+        kind: _score_labels(rows, [(row, lattices[row]) for row in members], kind, rejection, marks, options)
         for kind, members in alike.items()
     }
     is_character = np.log(np.maximum(1.0 - rejection, options.rejection_floor))
-    shape = shape_scores(rows, sizes, options)
     widths = rows.stops - rows.starts
+    shape = (1.0 - marks) * shape_scores(rows, sizes, options)
+    unmarked = _unmarked(rows, marks)
+    shape += np.where(widths > 1, unmarked[rows.stops] - unmarked[rows.starts], 0.0)
     throughout = rejected_throughout(rows.starts, widths, rejection, len(rows.piece_ink))
     futile = (widths > 1) & (rejection > _SURELY_REJECTED) & (throughout < _READ_OTHERWISE)
     cuts = np.where(futile, NEVER, options.segmentation_weight * widths * is_character + shape)
     unreadable = np.where(futile, NEVER, np.log(throughout) + shape)
-    skips = skip_scores(rows, rejection, sizes, options)
+    skips = skip_scores(rows, rejection, sizes, options) + np.diff(unmarked)
     scored: list[ScoredLattice | None] = [None] * len(lattices)
-    for (charset, shaped), members in alike.items():
+    for kind, members in alike.items():
         parts = [(row, lattices[row], constraints[row]) for row in members]
-        scores = labels[charset, shaped]
-        if shaped:
-            scores = _shaped(rows, parts, scores, cuts, skips, options)
-        made = _taken_apart(rows, parts, scores, cuts, unreadable, skips, options)
+        scores = labels[kind]
+        if kind.shaped:
+            scores = _shaped(rows, parts, scores, kind.characters, cuts, skips, options)
+        made = _taken_apart(rows, parts, scores, kind.characters, cuts, unreadable, skips, options)
         for row, one in zip(members, made, strict=True):
             scored[row] = one
     return [one for one in scored if one is not None]
 
 
-def has_word_shapes(constraint: Constraint) -> bool:
-    """Whether nothing but the shapes of words says which kinds of characters stand beside each other.
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What rows have in common that are scored alike.
 
-    A pattern or a list of values says it better, and identifiers, of capitals and digits, mix them freely.
+    Attributes:
+        charset: of both.
+        shaped: whether nothing but the shapes of words says which kinds of characters stand beside each
+            other. A pattern or a list of values says it better, and identifiers mix them freely.
+        punctuated: whether there may be punctuation.
     """
-    return constraint.charset in ("letters", "text") and constraint.automaton is None
+
+    charset: str
+    shaped: bool
+    punctuated: bool
+
+    @classmethod
+    def of(cls, constraint: Constraint, options: DecodingOptions) -> "_Kind":
+        """That of a row."""
+        charset = constraint.charset
+        mixed = charset in ("letters", "text")
+        shaped = mixed and constraint.automaton is None and options.kind_strength > 0
+        return cls(charset, shaped, shaped and charset == "text" and constraint.spaces)
+
+    @property
+    def characters(self) -> str:
+        """The labels."""
+        return _charset_columns(self.charset)[0] + PUNCTUATION * self.punctuated
 
 
 def _shaped(
     rows: JoinedRows,
     parts: list[tuple[int, Lattice, Constraint]],
     labels: NDArray[np.float64],
+    characters: str,
     cuts: NDArray[np.float64],
     skips: NDArray[np.float64],
     options: DecodingOptions,
@@ -196,7 +222,7 @@ def _shaped(
                 cuts[rows.candidates(row)],
                 skips[rows.pieces(row)],
                 gaps,
-                _charset_columns(constraint.charset)[0],
+                characters,
             )
         )
         at += len(lattice.starts)
@@ -207,6 +233,7 @@ def _taken_apart(
     rows: JoinedRows,
     parts: list[tuple[int, Lattice, Constraint]],
     labels: NDArray[np.float64],
+    characters: str,
     cuts: NDArray[np.float64],
     unreadable: NDArray[np.float64],
     skips: NDArray[np.float64],
@@ -218,6 +245,7 @@ def _taken_apart(
         rows: all rows.
         parts: number, lattice and constraint of each of these rows.
         labels: float64 (M, C) of the candidates of these rows.
+        characters: the C labels.
         cuts, unreadable: float64 (N,) of the candidates of all rows.
         skips: float64 (P,) of the pieces of all rows.
         options: weights.
@@ -237,7 +265,7 @@ def _taken_apart(
         scores = PathScores(
             starts=lattice.starts.tolist(),
             stops=lattice.stops.tolist(),
-            characters=_charset_columns(constraint.charset)[0],
+            characters=characters,
             cuts=cuts[candidates],
             labels=labels[here],
             unreadable=unreadable[candidates],
@@ -252,17 +280,17 @@ def _taken_apart(
 def _score_labels(
     rows: JoinedRows,
     members: list[tuple[int, Lattice]],
-    charset: str,
-    shaped: bool,
+    kind: _Kind,
     rejection: NDArray[np.float64],
+    marks: NDArray[np.float64],
     options: DecodingOptions,
 ) -> NDArray[np.float64]:
-    """Log-probabilities of the labels of the rows of one charset, float64 (M, C).
+    """Log-probabilities of the labels of the rows of one kind, float64 (M, C).
 
-    ``rejection``, float64 (N,), takes up the probability of not-a-character of their candidates. What
-    neighbours say is left out of ``shaped`` rows, of which ``_shaped`` knows more.
+    ``rejection`` and ``marks``, float64 (N,), take up the probability of not-a-character and of punctuation
+    of their candidates. What neighbours say is left out of shaped rows, of which ``_shaped`` knows more.
     """
-    characters, columns = _charset_columns(charset)
+    characters, columns = _charset_columns(kind.charset)
     logs = np.concatenate([lattice.log_probs for _, lattice in members])
     if np.isnan(logs).any():
         raise ValueError("the lattice has log-probabilities that are not a number")
@@ -273,15 +301,43 @@ def _score_labels(
     own = np.concatenate([np.arange(rows.ends[row], rows.ends[row + 1]) for row, _ in members])
     rejection[own] = probs[:, -1]
     trust, bounds, ends = 1.0 - probs[:, -1], rows.bounds[own], [0, *accumulate(counts)]
-    labels = weigh_labels(labels, trust, bounds, characters, options.line_spread, ends)
-    if shaped:
-        return np.log(np.maximum(labels, LEAST_PROBABILITY))
-    # A row's last candidates end where those of the next row would begin, if rows were not numbered apart.
-    apart = np.repeat(np.arange(len(members)), counts)
-    starts, stops = rows.starts[own] + apart, rows.stops[own] + apart
-    strength = options.kind_strength
-    labels = weigh_by_neighbours(labels, trust, starts, stops, bounds, characters, strength, ends)
-    return np.log(np.maximum(labels, LEAST_PROBABILITY, out=labels), out=labels)
+    labels, lines = weigh_by_lines(labels, trust, bounds, characters, options.line_spread, ends)
+    if kind.punctuated:
+        if lines is None:
+            labels = np.hstack([labels, np.zeros((len(labels), len(PUNCTUATION)))])
+        else:
+            whole = np.concatenate([_whole(lattice) for _, lattice in members])
+            labels, rejection[own], marks[own] = add_punctuation(
+                labels, probs[:, -1], whole, bounds, characters, lines
+            )
+    if not kind.shaped:
+        # A row's last candidates end where the next one's would begin, if rows were not numbered apart.
+        apart = np.repeat(np.arange(len(members)), counts)
+        starts, stops = rows.starts[own] + apart, rows.stops[own] + apart
+        strength = options.kind_strength
+        labels = weigh_by_neighbours(labels, trust, starts, stops, bounds, characters, strength, ends)
+    return np.log(np.maximum(labels, LEAST_PROBABILITY))
+
+
+def _unmarked(rows: JoinedRows, marks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The score of leaving punctuation out, or of joining it with what is beside it, summed over the pieces.
+
+    Args:
+        rows: P pieces in all.
+        marks: float64 (N,) probability that a candidate is punctuation; of single pieces it counts.
+
+    Returns:
+        float64 (P + 1,); the difference of two is that of the pieces between.
+    """
+    scores = np.zeros(len(rows.piece_ink) + 1)
+    marked = np.flatnonzero((marks > 0) & (rows.stops - rows.starts == 1))
+    scores[rows.starts[marked] + 1] = np.log(np.maximum(1.0 - marks[marked], LEAST_PROBABILITY))
+    return np.cumsum(scores)
+
+
+def _whole(lattice: Lattice) -> NDArray[np.bool_]:
+    """``Lattice.whole``, and no candidate where that is not known."""
+    return lattice.whole if len(lattice.whole) else np.zeros(len(lattice.starts), np.bool_)
 
 
 @lru_cache(maxsize=64)

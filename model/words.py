@@ -11,16 +11,18 @@ nodes are one array, so that a candidate extends every beginning in a few operat
 
 from collections.abc import Sequence
 from math import inf, prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.alphabets import PUNCTUATION
 from model.automata import Lexicon
 from model.characters import PathLabels
 from model.decoding import Draft, finish
 from model.lattice import DEFAULT_OPTIONS, Constraint, DecodingOptions, Lattice, Reading
 from model.lattice_chain import LatticeChain
-from model.path_scores import PathScores, ScoredLattice, score_lattice
+from model.path_scores import NEVER, PathScores, ScoredLattice, score_lattice
 from model.path_search import SKIP, LengthCounter, Path
 from model.word_gaps import gap_scores
 from model.word_shares import WordRow, word_shares
@@ -38,6 +40,7 @@ from model.word_tree import (
 # A cut that scores less is left out of the search.
 _HOPELESS = -200.0
 _SHOWN = 4  # alternatives of a character at most
+_LIKELY = 0.8  # probability of punctuation above which it is that
 
 
 def decode_words(
@@ -70,30 +73,80 @@ def draft_words(rows: Sequence[ScoredLattice], words: Lexicon) -> list[Draft]:
         rows: of one charset, scored under the same options; at least one.
         words: the dictionary.
     """
-    options, tree = rows[0].options, word_tree(words, rows[0].scores.characters)
+    parted = [_without_punctuation(row) for row in rows]
+    options, tree = rows[0].options, word_tree(words, parted[0][0].characters)
     found = []
-    for row in rows:
-        search = _WordSearch(row.scores, tree, gap_scores(row.piece_bounds, row.piece_ink, options.space_gap))
-        found.append(WordRow(row.scores, search.arcs, search.best_words()))
+    for row, (scores, _) in zip(rows, parted, strict=True):
+        gaps = gap_scores(row.piece_bounds, row.piece_ink, options.space_gap)
+        search = _WordSearch(scores, tree, gaps)
+        found.append(WordRow(scores, search.arcs, search.best_words()))
     shares = word_shares(found, tree, options.temperature)
-    return [_draft(row, own.words, sure) for row, own, sure in zip(rows, found, shares, strict=True)]
+    return [
+        _draft(row, own, marks, sure)
+        for row, own, (_, marks), sure in zip(rows, found, parted, shares, strict=True)
+    ]
 
 
-def _draft(row: ScoredLattice, words: Sequence[FoundWord], confidences: list[float]) -> Draft:
-    scores, pieces = row.scores, len(row.piece_ink)
+class _Mark(NamedTuple):
+    """Punctuation: its candidate, the first piece of that, its label in the row's scores, its probability."""
+
+    candidate: int
+    piece: int
+    label: int
+    probability: float
+
+
+def _without_punctuation(row: ScoredLattice) -> tuple[PathScores, list[_Mark]]:
+    """The scores of a row of which what is punctuation is left out: the words of a dictionary have none."""
+    scores = row.scores
+    letters = len(scores.characters.rstrip(PUNCTUATION))
+    if letters == len(scores.characters):
+        return scores, []
+    likely = np.exp(scores.labels[:, letters:])
+    marks = [
+        _Mark(int(k), scores.starts[k], letters + int(likely[k].argmax()), float(likely[k].sum()))
+        for k in np.flatnonzero(likely.sum(axis=1) > _LIKELY)
+    ]
+    cuts, skips = scores.cuts.copy(), scores.skips.copy()
+    starts, stops = np.array(scores.starts), np.array(scores.stops)
+    for mark in marks:
+        first, last = mark.piece, scores.stops[mark.candidate]
+        cuts[(starts < last) & (stops > first)] = NEVER
+        skips[first:last] = 0.0
+    labels = scores.labels[:, :letters]
+    own = PathScores(
+        scores.starts,
+        scores.stops,
+        scores.characters[:letters],
+        cuts,
+        labels,
+        np.where(cuts <= NEVER, NEVER, scores.unreadable),
+        skips,
+    )
+    return own, marks
+
+
+def _draft(row: ScoredLattice, found: WordRow, marks: Sequence[_Mark], confidences: list[float]) -> Draft:
+    scores, pieces = found.scores, len(row.piece_ink)
     sure: dict[int, tuple[int, float]] = {}
-    for word, confidence in zip(words, confidences, strict=True):
+    for word, confidence in zip(found.words, confidences, strict=True):
         if word.node != STRANGE:
             known = ((label, confidence) for label in word.labels)
             sure.update(zip(word.candidates, known, strict=True))
-    text = " ".join(["".join([scores.characters[label] for label in word.labels]) for word in words])
-    path = Path(
-        0.0, *(tuple(k for word in words for k in getattr(word, name)) for name in ("candidates", "labels"))
-    )
+    sure.update({mark.candidate: (mark.label, mark.probability) for mark in marks})
+    names, ends = row.scores.characters, [*(word.start for word in found.words[1:]), pieces]
+    spelt: list[list[tuple[int, int]]] = []  # candidates and labels of each word, and of what stands after it
+    for word, end in zip(found.words, ends, strict=False):
+        after = [(mark.candidate, mark.label) for mark in marks if word.stop <= mark.piece < end]
+        spelt.append([*zip(word.candidates, word.labels, strict=True), *after])
+    text = " ".join(["".join([names[label] for _, label in word]) for word in spelt])
+    candidates, labels = ([step[k] for word in spelt for step in word] for k in (0, 1))
     chain = LatticeChain(scores, LengthCounter.of(0, pieces, pieces), row.options.temperature)
-    candidates, _ = chain.candidate_probabilities(1.0)
-    labels = PathLabels(row, scores.characters, path, candidates, chain.shares, sure)
-    return Draft([(text, min(prod(confidences), 1.0))], labels)
+    probable, _ = chain.candidate_probabilities(1.0)
+    shares = np.pad(chain.shares, ((0, 0), (0, len(names) - chain.shares.shape[1])))
+    path = Path(0.0, tuple(candidates), tuple(labels))
+    read = PathLabels(row, names, path, probable, shares, sure)
+    return Draft([(text, min(prod(confidences), 1.0))], read)
 
 
 class _WordSearch:

@@ -42,6 +42,27 @@ _GRID = np.array([(base, height) for base in _BASE_STEPS for height in _HEIGHT_S
 _BLOCK = 64
 
 
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of writing, of N candidates of some rows.
+
+    Attributes:
+        base, height: float64 (N,) base line of a candidate's row and height of its capitals, in the unit of
+            the bounds.
+        known: bool (N,) whether the row has any lines; if not, the two mean nothing.
+        fit: float64 (N,) how well a candidate keeps to them, as the character that it may be: 1 for wholly.
+    """
+
+    base: NDArray[np.float64]
+    height: NDArray[np.float64]
+    known: NDArray[np.bool_]
+    fit: NDArray[np.float64]
+
+    def places(self, levels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Tops or bottoms of the candidates, (N,), from the cap line down, in heights of a capital."""
+        return (levels - self.base) / self.height + 1.0
+
+
 def weigh_labels(
     labels: NDArray[np.float64],
     trust: NDArray[np.float64],
@@ -64,27 +85,41 @@ def weigh_labels(
     Returns:
         float64 (N, C), rows summing to 1.
     """
+    return weigh_by_lines(labels, trust, bounds, characters, spread, ends)[0]
+
+
+def weigh_by_lines(
+    labels: NDArray[np.float64],
+    trust: NDArray[np.float64],
+    bounds: NDArray[np.floating],
+    characters: str,
+    spread: float,
+    ends: Sequence[int] | None = None,
+) -> tuple[NDArray[np.float64], Lines | None]:
+    """What ``weigh_labels`` gives, and the lines that it found; None if it did not look for any."""
     kinds = _kinds(characters)
     if spread <= 0 or kinds.count == 1 or not trust.any():
-        return labels
+        return labels, None
     top, bottom = bounds[:, 1].astype(np.float64), bounds[:, 3].astype(np.float64)
     ends = (0, len(labels)) if ends is None else ends
     heard = [first + _heard(trust[first:last]) for first, last in pairwise(ends)]
     rows = [row for row, own in enumerate(heard) if len(own)]  # no other has any trust
-    base, height = np.zeros(len(heard)), np.ones(len(heard))
+    base, height, known = np.zeros(len(heard)), np.ones(len(heard)), np.zeros(len(heard), np.bool_)
     of_kind = labels @ kinds.members
     base[rows], height[rows] = _find_lines(
         of_kind, trust, top, bottom, [heard[row] for row in rows], kinds, spread
     )
-    base, height = np.repeat(base, np.diff(ends)), np.repeat(height, np.diff(ends))
+    known[rows] = True
+    counts = np.diff(ends)
+    base, height, known = np.repeat(base, counts), np.repeat(height, counts), np.repeat(known, counts)
     upper = _keeps((top - base) / height + 1.0, kinds.upper[:, None], spread)
     lower = _keeps((bottom - base) / height + 1.0, kinds.lower[:, None], spread)
     weights = upper[kinds.tops] * lower[kinds.bottoms] + _LEAST_WEIGHT
-    for row in set(range(len(heard))) - set(rows):
-        weights[:, ends[row] : ends[row + 1]] = 1.0
+    weights[:, ~known] = 1.0
     weighed = labels * weights.T[:, kinds.kind_of]
-    weighed /= weighed.sum(axis=1, keepdims=True)
-    return weighed
+    fit = weighed.sum(axis=1, keepdims=True)
+    weighed /= fit
+    return weighed, Lines(base, height, known, fit[:, 0])
 
 
 def _heard(trust: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -125,7 +125,15 @@ def lattice_of(line: GlyphLine, log_probs: NDArray[np.float32]) -> Lattice:
         line: N candidates.
         log_probs: float32 (N, 63), in the same order.
     """
-    return Lattice(line.starts, line.stops, log_probs, line.bounds, line.piece_bounds, line.piece_ink)
+    return Lattice(
+        line.starts,
+        line.stops,
+        log_probs,
+        line.bounds,
+        line.piece_bounds,
+        line.piece_ink,
+        whole=line.whole,
+    )
 
 
 def read_classified(page: ClassifiedPage, options: JobOptions, decode: Decode) -> PageRows | Failure:

@@ -177,7 +177,8 @@ def _without_repeats(rows: list[tuple[_Field, _Read, str]]) -> list[tuple[_Field
 
 
 def _put_together(rows: list[tuple[_Field, _Read, str]]) -> Corrections:
-    known = [row for row in rows if row[1].charset in CHARSETS]
+    # Punctuation is no class of the model: what was read so says nothing about it.
+    known = [row for row in rows if row[1].charset in CHARSETS and row[1].label in CHARACTERS]
     return make_corrections(
         np.frombuffer(b"".join(read.crop for _, read, _ in known), np.uint8).reshape(-1, 28, 28).copy(),
         np.array([label for _, _, label in known], np.str_),

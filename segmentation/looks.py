@@ -122,7 +122,10 @@ def look_at_bodies(rows: Sequence[InkRow]) -> list[GlyphLine]:
         )
         for row, own, of_component, (first, last) in edges
     ]
-    return [replace(line, charset=row.charset, uncut=row) for line, row in zip(lines, uncut, strict=True)]
+    return [
+        replace(line, whole=np.ones(len(line.starts), np.bool_), charset=row.charset, uncut=row)
+        for line, row in zip(lines, uncut, strict=True)
+    ]
 
 
 def _masks(parts: Components, bodies: NDArray[np.intp], boxes: NDArray[np.intp]) -> list[NDArray[np.uint8]]:
@@ -183,7 +186,7 @@ def look_again(lines: Sequence[GlyphLine], settled: Sequence[NDArray[np.bool_]])
     crops[np.concatenate([_NONE, *known]) < 0] = crops_of(cut, fresh)
     seen = glyph_lines([row.place for row in rows], cut, runs, crops) if rows else []
     for place, line, pieces, own in zip(places, seen, cut, known, strict=True):
-        looks[place] = SecondLook(line, pieces, own)
+        looks[place] = SecondLook(replace(line, whole=own >= 0), pieces, own)
     return looks
 
 

@@ -33,6 +33,8 @@ class GlyphLine:
             What a crop has lost: size, and position against the line.
         piece_bounds: float32 (P, 4) the same for each single piece, left to right.
         piece_ink: float32 (P,) ink area of each piece in units of (height of the writing area) squared.
+        whole: bool (N,) whether a candidate is a body of ink, all of it and nothing else: a connected stroke
+            with what stands over or under it. Empty where bodies were not looked for.
         cells: int16 (P,) the cell of a comb, from 0, in which each piece stands; empty for any other layout.
         charset: what may stand in it; empty where that was not said.
         uncut: the row that was looked at but not cut yet, for ``looks.look_again``; None if there is no more
@@ -46,6 +48,7 @@ class GlyphLine:
     bounds: NDArray[np.float32]
     piece_bounds: NDArray[np.float32]
     piece_ink: NDArray[np.float32]
+    whole: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     cells: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
     charset: str = ""
     uncut: "UncutRow | None" = None

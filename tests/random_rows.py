@@ -29,7 +29,9 @@ def random_lattice(rng: np.random.Generator, plain: bool = False) -> Lattice:
     probs = rng.dirichlet(np.full(CLASS_COUNT, 10 ** rng.uniform(-2.5, 0.5)), len(spans))
     logs = np.log(probs.reshape(-1, CLASS_COUNT) + 1e-12).astype(np.float32)
     ink = rng.uniform(0.001, 0.1, pieces).astype(np.float32)
-    return Lattice(starts, stops, logs, np.array(bounds, np.float32).reshape(-1, 4), boxes, ink)
+    edges = np.array(bounds, np.float32).reshape(-1, 4)
+    whole = (stops - starts == 1) & (rng.random(len(spans)) < 0.8)
+    return Lattice(starts, stops, logs, edges, boxes, ink, whole=whole)
 
 
 def random_constraint(rng: np.random.Generator) -> Constraint:

@@ -77,12 +77,7 @@ def test_what_was_prepared_changes_no_reading(seed: int, plain: bool) -> None:
     rng = np.random.default_rng(seed)
     lattice, constraint = random_lattice(rng, plain), random_constraint(rng)
     (scored,) = score_rows([lattice], [constraint], DEFAULT_OPTIONS)
-    bare = ScoredLattice(
-        *(getattr(lattice, f.name) for f in fields(Lattice)),
-        replace(scored.scores, **BY_HAND),
-        constraint,
-        DEFAULT_OPTIONS,
-    )
+    bare = ScoredLattice.of(lattice, replace(scored.scores, **BY_HAND), constraint, DEFAULT_OPTIONS)
     one, other = decode(scored, constraint), decode(bare, constraint)
     assert one.text == other.text
     assert numbers_of(one) == pytest.approx(numbers_of(other), **EXACT)

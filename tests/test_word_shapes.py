@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from test_constraints import lattice_of
 
-from model.alphabets import CHARACTERS
+from model.alphabets import CHARACTERS, PUNCTUATION
 from model.decoding import DEFAULT_OPTIONS, Constraint, decode
 from model.path_scores import score_lattice
-from model.word_shapes import BEGINS, CAPITAL, CAPITALS, DIGITS, FOLLOWS, SMALL, weigh_by_word_shapes
+from model.word_shapes import BEGINS, ENDS, FOLLOWS, SHAPES, weigh_by_word_shapes
 
 TEXT = Constraint("text", 1, 20, spaces=True)
 
@@ -85,42 +85,41 @@ def test_fields_of_capitals_and_digits_mix_them_freely():
     assert read({"A": 0.99}, doubt, {"B": 0.99}).text == "AIB"
 
 
+EVERYTHING = CHARACTERS + PUNCTUATION
+KINDS = np.array([*[0] * 10, *[1] * 26, *[2] * 26, 3, 3, 3, 4])
+
+
 def random_row(seed):
     """Scores of a small lattice at random: labels, starts, stops, cuts, skips and gaps."""
     rng = np.random.default_rng(seed)
     spans = [(a, b) for a in range(4) for b in range(a + 1, min(a + 3, 4) + 1) if rng.random() < 0.8]
-    labels = np.log(rng.dirichlet(np.ones(62) * 0.05, len(spans)) + 1e-6)
+    labels = np.log(rng.dirichlet(np.ones(66) * 0.05, len(spans)) + 1e-6)
     gaps = [tuple(np.log(rng.uniform(0.05, 1, 2))) for _ in range(4)]
     starts, stops = (list(side) for side in zip(*spans, strict=True))
     return labels, starts, stops, rng.normal(-1, 1, len(spans)), rng.normal(-3, 1, 4), gaps
 
 
 def shares_of_kinds(labels, starts, stops, cuts, skips, gaps):
-    """The same by trying all paths with all kinds and all ways of parting words: float64 (N, 3)."""
-    kind_of = np.array([0 if c.isdigit() else 1 if c.isupper() else 2 for c in CHARACTERS])
-    masses = np.stack([np.exp(labels)[:, kind_of == kind].sum(axis=1) for kind in range(3)], axis=1)
-    found = np.zeros((len(starts), 3))
+    """The same by trying all paths with all shapes and all ways of parting words: float64 (N, 5)."""
+    masses = np.stack([np.exp(labels)[:, kind == KINDS].sum(axis=1) for kind in range(5)], axis=1)
+    found = np.zeros((len(starts), 5))
 
     def go(border, shape, weight, seen):
         if border == len(skips):
             for index, kind in seen:
-                found[index, kind] += weight
+                found[index, kind] += weight * (1 if shape is None else ENDS[shape])
             return
         go(border + 1, shape, weight * np.exp(skips[border]), seen)
-        for index in [k for k, start in enumerate(starts) if start == border]:
-            for kind, parted in product(range(3), (False, True)):
-                if shape is None:
-                    ahead, way = (DIGITS, CAPITAL, SMALL)[kind], 0.5  # both ways of parting are one there
-                    step = BEGINS[ahead]
-                elif parted:
-                    ahead, way = (DIGITS, CAPITAL, SMALL)[kind], np.exp(gaps[border][0])
-                    step = BEGINS[ahead]
-                else:
-                    after_capital = shape in (CAPITAL, CAPITALS)
-                    ahead = (DIGITS, CAPITALS if after_capital else CAPITAL, SMALL)[kind]
-                    way, step = np.exp(gaps[border][1]), FOLLOWS[shape][ahead]
-                drawn = masses[index, kind] * np.exp(cuts[index])
-                go(stops[index], ahead, weight * way * step * drawn, [*seen, (index, kind)])
+        for index, ahead in product([k for k, start in enumerate(starts) if start == border], SHAPES):
+            if shape is None:
+                way = BEGINS[ahead]
+            else:
+                part, join = np.exp(gaps[border])
+                way = part * BEGINS[ahead] + join * FOLLOWS[shape][ahead]
+            kind = (0, 2, 1, 1, 3, 4, 0, 4, 0)[ahead]
+            drawn = masses[index, kind] * np.exp(cuts[index])
+            if way:
+                go(stops[index], ahead, weight * way * drawn, [*seen, (index, kind)])
 
     go(0, None, 1.0, [])
     return found / found.sum(axis=1, keepdims=True)
@@ -129,9 +128,8 @@ def shares_of_kinds(labels, starts, stops, cuts, skips, gaps):
 @pytest.mark.parametrize("seed", range(6))
 def test_kinds_are_as_likely_as_all_paths_together_say(seed):
     row = random_row(seed)
-    weighed = np.exp(weigh_by_word_shapes(*row, CHARACTERS))
-    kind_of = np.array([0 if c.isdigit() else 1 if c.isupper() else 2 for c in CHARACTERS])
-    shares = np.stack([weighed[:, kind_of == kind].sum(axis=1) for kind in range(3)], axis=1)
+    weighed = np.exp(weigh_by_word_shapes(*row, EVERYTHING))
+    shares = np.stack([weighed[:, kind == KINDS].sum(axis=1) for kind in range(5)], axis=1)
     expected = shares_of_kinds(*row)
     likely = expected > 2e-3  # what is less likely is raised to ``LEAST`` of the context
     assert np.abs(shares - expected)[likely] == pytest.approx(0, abs=2e-3)
@@ -141,7 +139,7 @@ def test_kinds_are_as_likely_as_all_paths_together_say(seed):
 def test_cuts_that_are_on_no_path_are_left_as_they_are():
     labels, starts, stops, cuts, skips, gaps = random_row(3)
     cuts[0] = -1e4
-    weighed = weigh_by_word_shapes(labels, starts, stops, cuts, skips, gaps, CHARACTERS)
+    weighed = weigh_by_word_shapes(labels, starts, stops, cuts, skips, gaps, EVERYTHING)
     own = labels[0] - np.log(np.exp(labels[0]).sum())
     assert weighed[0] == pytest.approx(own)
     assert not np.isnan(weighed).any()
