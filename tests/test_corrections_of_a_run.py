@@ -13,7 +13,7 @@ from review.labelled import labelled_crops
 from review.tables import corrections
 
 FORMS = Path(__file__).resolve().parent.parent / "sample_forms" / "hsf"
-PAGES = ("form_0001", "form_0005")
+PAGES = ("form_0001", "form_0004")
 
 
 @pytest.fixture(scope="module")
