@@ -23,16 +23,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.hands import SOURCE, Hands, set_word
 from benchmarks.page import PageReader
 from benchmarks.timing import table
-from jobs.composing import Source, held_out_sources
+from jobs.composing import held_out_sources
 from model.alignment import EditCounts, align
-from model.alphabets import CHARACTERS
+from model.alphabets import PUNCTUATION
 from model.datasets import DatasetError
-from model.writing_lines import EXTENTS
 from pipeline.options import JobOptions
 from pipeline.stages import real_stages
-from segmentation.composition import LineHabits, compose_line
+from segmentation.composition import LineHabits
 from segmentation.registration import RegistrationError
 from segmentation.rendering import render_blank, writing_area
 from segmentation.scanner import NOISE_LEVELS, random_settings, scan
@@ -45,9 +45,6 @@ TEXT = (
     "Blessings of Liberty to ourselves and our posterity, do ordain and establish this CONSTITUTION for the "
     "United States of America."
 )
-PUNCTUATION = ",."
-SOURCE = "unipen"  # the only one with hands that wrote all letters
-MOST_BORROWED = 6  # characters of the text that a hand may lack; they are taken from other hands
 LEFT, TOP = (30, 80), 20  # pixels between the box and the writing
 ATTEMPTS = 20  # to write a text that fits its box
 
@@ -84,38 +81,6 @@ class Written:
     rows: list[str]
 
 
-class Hands:
-    """Those hands of a source that wrote nearly all characters of a text."""
-
-    def __init__(self, source: Source, text: str) -> None:
-        """Sorts the characters of the source."""
-        self._source = source
-        needed = {CHARACTERS.index(character) for character in text if character in CHARACTERS}
-        of_hand = {int(hand): np.flatnonzero(source.writers == hand) for hand in np.unique(source.writers)}
-        self._rows = {
-            hand: rows
-            for hand, rows in of_hand.items()
-            if len(needed - set(source.labels[rows].tolist())) <= MOST_BORROWED
-        }
-
-    def __len__(self) -> int:
-        """How many."""
-        return len(self._rows)
-
-    def write(self, words: Sequence[str], capital: float, rng: np.random.Generator) -> list[list]:
-        """Ink of each character of each word, all by one hand with one pen; other characters left out."""
-        hand = int(rng.choice(list(self._rows)))
-        labels = self._source.labels
-        everywhere = np.concatenate(list(self._rows.values()))
-        spelt = [[CHARACTERS.index(c) for c in word if c in CHARACTERS] for word in words]
-        chosen = []
-        for label in (label for word in spelt for label in word):
-            own = self._rows[hand][labels[self._rows[hand]] == label]
-            chosen.append(rng.choice(own if len(own) else everywhere[labels[everywhere] == label]))
-        inks = iter(self._source.draw(np.array(chosen), capital, rng))
-        return [[next(inks) for _ in word] for word in spelt]
-
-
 def write(
     hands: Hands, text: str, size: tuple[int, int], manner: Manner, rng: np.random.Generator
 ) -> Written:
@@ -140,18 +105,16 @@ def _write(
     space, pitch = float(rng.uniform(0.5, 0.9)), float(rng.uniform(*manner.pitch)) * capital
     habits = LineHabits(gap=gap, gap_spread=0.06)
     words = text.split()
-    letters = hands.write(words, capital, rng)
-    pen = _pen_width([ink for word in letters for ink in word])
+    signs = hands.write(words, capital, rng)
     page_slope = slope = float(np.tan(np.radians(rng.normal(0, manner.slope))))
     slope += float(np.tan(np.radians(rng.normal(0, manner.own_slope))))
     phase, length = float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(1300, 4000))
     begin = float(rng.uniform(*LEFT))
     ink = np.zeros((2 * height, width), np.bool_)
     x, level, rows = begin, height / 3, [[]]
-    for word, inks in zip(words, letters, strict=True):
-        extents = [EXTENTS[c] for c in word if c in CHARACTERS]
-        set_word, base = _set_word(inks, extents, word[-1], capital, pen, habits, rng)
-        if x + set_word.shape[1] > width - LEFT[0]:
+    for word, own in zip(words, signs, strict=True):
+        written, base = set_word(own, capital, habits, rng)
+        if x + written.shape[1] > width - LEFT[0]:
             x, level = begin + float(rng.normal(0, 10)), level + pitch
             last = slope if manner.wave else page_slope
             slope = last + float(np.tan(np.radians(rng.normal(0, manner.own_slope))))
@@ -159,50 +122,16 @@ def _write(
             rows.append([])
         wave = manner.wave * capital * np.sin(phase + 2 * np.pi * x / length)
         top = round(level + wave + slope * x + float(rng.normal(0, 0.05 * capital))) - base
-        left, (high, wide) = max(0, round(x)), set_word.shape
+        left, (high, wide) = max(0, round(x)), written.shape
         if top < 0 or top + high > len(ink) or left + wide > width:
             return None
-        ink[top : top + high, left : left + wide] |= set_word
+        ink[top : top + high, left : left + wide] |= written
         rows[-1].append(word)
         x += wide + max(0.25, float(rng.normal(space, 0.12))) * capital
     used = np.flatnonzero(ink.any(axis=1))
     if np.ptp(used) >= height:
         return None
     return Written(ink[used[0] : used[-1] + 1], [" ".join(row) for row in rows])
-
-
-def _set_word(
-    inks: Sequence[NDArray[np.uint8]],
-    extents: Sequence[tuple[float, float]],
-    last: str,
-    capital: float,
-    pen: int,
-    habits: LineHabits,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.bool_], int]:
-    """A word, with a comma or a full stop if that is its last character, and the row of its base line."""
-    line = compose_line(inks, extents, capital, habits, rng)
-    used = np.flatnonzero(line.ink.any(axis=0))
-    word = line.ink[:, used[0] : used[-1] + 1]
-    # The area of a row without a frame ends where the frame would run.
-    base = round(line.area.bottom - (habits.rule_level - 1) * capital)
-    if last in PUNCTUATION:
-        mark = np.zeros((len(word), round(0.45 * capital)), np.uint8)
-        x, y, size = 0.16 * capital, base + float(rng.normal(0, 0.04 * capital)), float(rng.uniform(0.6, 1.3))
-        steps = {",": [(0, -0.1), (0.08, 0.02), (-0.1, 0.25)], ".": [(0, -0.03), (0.04, 0)]}[last]
-        points = np.array([(x + a * size * capital, y + b * size * capital) for a, b in steps], np.int32)
-        cv2.polylines(mark, [points], False, 1, pen)
-        word = np.hstack([word, mark > 0])
-    return word, base
-
-
-def _pen_width(inks: Sequence[NDArray[np.uint8]]) -> int:
-    """Pixels: from the mean distance to paper within a character, a quarter of it in a straight stroke."""
-    depths = []
-    for ink in inks:
-        inside = np.pad(ink > 0, 1)
-        depths.append(cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, 5)[inside].mean())
-    return max(2, round(3.6 * float(np.median(depths))))
 
 
 @dataclass

@@ -1,10 +1,16 @@
-"""Running text in one hand, as ``benchmarks.handwritten_paragraphs`` writes it."""
+"""Texts in one hand, as ``benchmarks.handwritten_paragraphs`` and ``benchmarks.free_text`` write them."""
+
+import re
 
 import numpy as np
 import pytest
 
-from benchmarks.handwritten_paragraphs import MANNERS, TEXT, Hands, Tally, write
+from benchmarks.free_text import KINDS, some_text
+from benchmarks.free_text import write as write_row
+from benchmarks.hands import Hands, draw_mark
+from benchmarks.handwritten_paragraphs import MANNERS, TEXT, Tally, write
 from jobs.composing import BitmapSource
+from model.alphabets import PUNCTUATION
 
 SIZE = (2064, 796)
 
@@ -39,6 +45,41 @@ def test_rows_climb_or_fall_only_where_they_are_meant_to(hands):
         return float(np.mean(np.logical_and.reduce(white)))
 
     assert spread("level") > 2 * spread("climbing or falling")
+
+
+@pytest.mark.parametrize("mark", PUNCTUATION)
+def test_marks_stand_where_they_are_read(mark):
+    """What the benchmarks draw has its ink between the top and bottom that they say."""
+    for seed in range(20):
+        sign = draw_mark(mark, 50.0, 5, np.random.default_rng(seed))
+        rows = np.flatnonzero(sign.ink.any(axis=1))
+        assert np.ptp(rows) + 1 == pytest.approx(50 * (sign.extent[1] - sign.extent[0]), abs=3)
+    places = {",": (0.85, 1.35), ".": (0.9, 1.06), "-": (0.35, 0.75), "/": (-0.32, 1.37)}
+    assert places[mark][0] <= sign.extent[0] < sign.extent[1] <= places[mark][1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_free_texts_are_what_their_kind_says(kind):
+    shapes = {
+        "place": r"[A-Z][a-z]+, [A-Z]{2} \d{5}",
+        "name, turned": r"[A-Z][a-z]+, [A-Z][a-z]+",
+        "name, initial": r"[A-Z][a-z]+ [A-Z]\. [A-Z][a-z]+",
+        "name": r"[A-Z][a-z]+ [A-Z][a-z]+",
+        "date 1/2/03": r"\d{1,2}/\d{1,2}/\d{2}",
+        "date 1.2.2003": r"\d{1,2}\.\d{1,2}\.\d{4}",
+        "number 123-4567": r"\d{3}-\d{4}",
+    }
+    for seed in range(20):
+        assert re.fullmatch(shapes[kind], some_text(kind, np.random.default_rng(seed)))
+
+
+def test_a_free_text_stands_on_its_writing_area(hands):
+    ink, area = write_row(hands, "Anna, 12/3", np.random.default_rng(5))
+    rows = np.flatnonzero(ink.any(axis=1))
+    assert ink.any()
+    assert area.y < rows[0] + 0.6 * area.height
+    assert area.bottom > rows[-1] - 0.6 * area.height
+    assert area.width == ink.shape[1]
 
 
 def test_a_text_that_does_not_fit_is_an_error(hands):
