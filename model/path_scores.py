@@ -34,7 +34,7 @@ from model.lattice import Constraint, DecodingOptions, Lattice
 from model.neighbours import weigh_by_neighbours
 from model.punctuation import add_punctuation
 from model.word_gaps import gap_scores
-from model.word_shapes import weigh_by_word_shapes
+from model.word_shapes import ShapedRow, weigh_by_word_shapes
 from model.writing_lines import weigh_by_lines
 
 # Score of what no path needs to consider; finite, so that sums of it are.
@@ -177,7 +177,7 @@ class _Kind:
     Attributes:
         charset: of both.
         shaped: whether nothing but the shapes of words says which kinds of characters stand beside each
-            other. A pattern or a list of values says it better, and identifiers mix them freely.
+            other. A pattern or a list of values says it better, and identifiers mix them.
         punctuated: whether there may be punctuation.
     """
 
@@ -188,10 +188,9 @@ class _Kind:
     @classmethod
     def of(cls, constraint: Constraint, options: DecodingOptions) -> "_Kind":
         """That of a row."""
-        charset = constraint.charset
-        mixed = charset in ("letters", "text")
-        shaped = mixed and constraint.automaton is None and options.kind_strength > 0
-        return cls(charset, shaped, shaped and charset == "text" and constraint.spaces)
+        charset, free = constraint.charset, constraint.automaton is None
+        shaped = free and charset in ("letters", "text") and options.kind_strength > 0
+        return cls(charset, shaped, free and charset == "text" and constraint.spaces)
 
     @property
     def characters(self) -> str:
@@ -209,23 +208,15 @@ def _shaped(
     options: DecodingOptions,
 ) -> NDArray[np.float64]:
     """Labels of rows of words, float64 (M, C), given also their shapes; others as in ``_taken_apart``."""
-    weighed, at = [], 0
+    shaped, at = [], 0
     for row, lattice, constraint in parts:
         gaps = None
         if constraint.spaces:
             gaps = gap_scores(lattice.piece_bounds, lattice.piece_ink, options.space_gap)
-        weighed.append(
-            weigh_by_word_shapes(
-                labels[at : at + len(lattice.starts)],
-                lattice.starts.tolist(),
-                lattice.stops.tolist(),
-                cuts[rows.candidates(row)],
-                skips[rows.pieces(row)],
-                gaps,
-                characters,
-            )
-        )
-        at += len(lattice.starts)
+        own, at = labels[at : at + len(lattice.starts)], at + len(lattice.starts)
+        cut, skipped = cuts[rows.candidates(row)], skips[rows.pieces(row)]
+        shaped.append(ShapedRow(own, lattice.starts, lattice.stops, cut, skipped, gaps))
+    weighed = weigh_by_word_shapes(shaped, characters)
     return np.maximum(np.concatenate(weighed), np.log(LEAST_PROBABILITY))
 
 
@@ -302,6 +293,12 @@ def _score_labels(
     rejection[own] = probs[:, -1]
     trust, bounds, ends = 1.0 - probs[:, -1], rows.bounds[own], [0, *accumulate(counts)]
     labels, lines = weigh_by_lines(labels, trust, bounds, characters, options.line_spread, ends)
+    if not kind.shaped:
+        # A row's last candidates end where the next one's would begin, if rows were not numbered apart.
+        apart = np.repeat(np.arange(len(members)), counts)
+        starts, stops = rows.starts[own] + apart, rows.stops[own] + apart
+        strength = options.kind_strength
+        labels = weigh_by_neighbours(labels, trust, starts, stops, bounds, characters, strength, ends)
     if kind.punctuated:
         if lines is None:
             labels = np.hstack([labels, np.zeros((len(labels), len(PUNCTUATION)))])
@@ -310,12 +307,6 @@ def _score_labels(
             labels, rejection[own], marks[own] = add_punctuation(
                 labels, probs[:, -1], whole, bounds, characters, lines
             )
-    if not kind.shaped:
-        # A row's last candidates end where the next one's would begin, if rows were not numbered apart.
-        apart = np.repeat(np.arange(len(members)), counts)
-        starts, stops = rows.starts[own] + apart, rows.stops[own] + apart
-        strength = options.kind_strength
-        labels = weigh_by_neighbours(labels, trust, starts, stops, bounds, characters, strength, ends)
     return np.log(np.maximum(labels, LEAST_PROBABILITY))
 
 

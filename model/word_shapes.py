@@ -9,8 +9,9 @@ only weighed against each other: a cut gains or loses nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, inf
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,52 +26,67 @@ _KIND = [0, 2, 1, 1, 3, 4, 0, 4, 0]  # of the character that ends a word of each
 # How likely a word goes on to each shape (columns) from each (rows). Identifiers mix letters and digits, and
 # names have capitals within: seldom, but a sure reading must not be changed by it. How often there is
 # punctuation is told by ``model.punctuation``; here it stands anywhere, but slashes mostly between digits.
-FOLLOWS = (
-    (0.985, 0.007, 0.008, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0),
-    (0.003, 0.993, 0.004, 0.0, 1.0, 0.03, 0.0, 0.0, 0.0),
-    (0.015, 0.65, 0.0, 0.335, 1.0, 0.03, 0.0, 0.0, 0.0),
-    (0.01, 0.01, 0.0, 0.98, 1.0, 0.03, 0.0, 0.0, 0.0),
-    (0.9, 0.5, 0.9, 0.0, 0.05, 0.0, 0.0, 0.0, 0.0),
-    (0.0, 0.05, 0.05, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
-    (0.0, 0.007, 0.008, 0.0, 0.1, 0.0, 0.985, 1.0, 0.0),
-    (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
-    (0.0, 0.007, 0.008, 0.0, 1.0, 0.0, 0.0, 0.0, 0.985),
+FOLLOWS = np.array(
+    [
+        [0.985, 0.007, 0.008, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0],
+        [0.003, 0.993, 0.004, 0.0, 1.0, 0.03, 0.0, 0.0, 0.0],
+        [0.015, 0.65, 0.0, 0.335, 1.0, 0.03, 0.0, 0.0, 0.0],
+        [0.01, 0.01, 0.0, 0.98, 1.0, 0.03, 0.0, 0.0, 0.0],
+        [0.9, 0.5, 0.9, 0.0, 0.05, 0.0, 0.0, 0.0, 0.0],
+        [0.0, 0.05, 0.05, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0],
+        [0.0, 0.007, 0.008, 0.0, 0.1, 0.0, 0.985, 1.0, 0.0],
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0],
+        [0.0, 0.007, 0.008, 0.0, 1.0, 0.0, 0.0, 0.0, 0.985],
+    ]
 )
-BEGINS = (0.3, 0.3, 0.4, 0.0, 0.02, 0.05, 0.0, 0.0, 0.0)  # how likely a word begins with each
-ENDS = (1.0, 1.0, 1.0, 1.0, 1.0, 0.02, 0.05, 0.02, 1.0)  # and a row ends with each
+BEGINS = np.array([0.3, 0.3, 0.4, 0.0, 0.02, 0.05, 0.0, 0.0, 0.0])  # how likely a word begins with each
+ENDS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.02, 0.05, 0.02, 1.0])  # and a row ends with each
 LEAST = 1e-4  # of all kinds, that anything else in the row makes one
 _HOPELESS = -200.0  # a cut that scores less is on no path
 
 
-def weigh_by_word_shapes(
-    labels: NDArray[np.float64],
-    starts: Sequence[int],
-    stops: Sequence[int],
-    cuts: NDArray[np.float64],
-    skips: NDArray[np.float64],
-    gaps: Sequence[tuple[float, float]] | None,
-    characters: str,
-) -> NDArray[np.float64]:
-    """Label log-probabilities of the candidates of a row, given also the shapes of its words.
+@dataclass(frozen=True, slots=True)
+class ShapedRow:
+    """A row of words.
 
-    Args:
+    Attributes:
         labels: float64 (N, C) log-probability of each label of each candidate.
-        starts, stops: the pieces that each candidate covers, as in ``Lattice``.
+        starts, stops: int (N,) the pieces that each candidate covers, as in ``Lattice``.
         cuts: float64 (N,) score of each candidate as a cut, see ``PathScores``.
         skips: float64 (P,) score of leaving out each piece.
         gaps: for the gap before each piece the scores of parting words there and of not parting them; None
             if the row is one word.
-        characters: the C labels.
+    """
+
+    labels: NDArray[np.float64]
+    starts: NDArray[np.integer]
+    stops: NDArray[np.integer]
+    cuts: NDArray[np.float64]
+    skips: NDArray[np.float64]
+    gaps: Sequence[tuple[float, float]] | None
+
+
+def weigh_by_word_shapes(rows: Sequence[ShapedRow], characters: str) -> list[NDArray[np.float64]]:
+    """Label log-probabilities of the candidates of rows, given also the shapes of their words.
+
+    Args:
+        rows: each is weighed as it would be by itself.
+        characters: their labels.
 
     Returns:
-        float64 (N, C), the exponentials of each row summing to 1.
+        Of each row float64 (N, C), the exponentials of each candidate's summing to 1.
     """
     kind_of, is_kind = _kinds(characters)
-    if is_kind.any(axis=0).sum() < 2 or len(labels) < 2:
-        return labels
-    context = _context(np.exp(labels) @ is_kind, starts, stops, cuts, skips, gaps)
-    weighed = labels + np.log(np.maximum(context, LEAST))[:, kind_of]
-    weighed -= np.log(np.exp(weighed).sum(axis=1, keepdims=True))
+    weighed = [row.labels for row in rows]
+    mixed = [place for place, row in enumerate(rows) if len(row.starts) > 1]
+    if is_kind.any(axis=0).sum() < 2 or not mixed:
+        return weighed
+    masses = [np.exp(rows[place].labels) @ is_kind for place in mixed]
+    contexts = _contexts([rows[place] for place in mixed], masses)
+    for place, context in zip(mixed, contexts, strict=True):
+        labels = rows[place].labels + np.log(np.maximum(context, LEAST))[:, kind_of]
+        labels -= np.log(np.exp(labels).sum(axis=1, keepdims=True))
+        weighed[place] = labels
     return weighed
 
 
@@ -86,106 +102,108 @@ def _kinds(characters: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     return kind_of, (kind_of[:, None] == np.arange(5)).astype(np.float64)
 
 
-def _context(
-    masses: NDArray[np.float64],
-    starts: Sequence[int],
-    stops: Sequence[int],
-    cuts: NDArray[np.float64],
-    skips: NDArray[np.float64],
-    gaps: Sequence[tuple[float, float]] | None,
-) -> NDArray[np.float64]:
-    """How likely each kind is at the place of each candidate, by all else in the row: float64 (N, 5).
+@dataclass(frozen=True, slots=True)
+class _Arcs:
+    """The candidates of R rows of up to P pieces, those that begin at the same border after each other.
+
+    A node is a border of a row: ``row * (P + 1) + border``. Rows that are shorter go on doing nothing.
+
+    Attributes:
+        source, target: int (K,) the nodes where each begins and ends.
+        row: int (K,) whose it is.
+        at: slices of the K, one for each border.
+        weights: float64 (K,) of each candidate, without its labels.
+        leave: float64 (P, R) weights of leaving out a piece.
+        join, part: float64 (P, R) weights of going on with a word at a border, and of beginning another.
+    """
+
+    source: NDArray[np.intp]
+    target: NDArray[np.intp]
+    row: NDArray[np.intp]
+    at: list[slice]
+    weights: NDArray[np.float64]
+    leave: NDArray[np.float64]
+    join: NDArray[np.float64]
+    part: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: Sequence[ShapedRow], order: NDArray[np.intp], row: NDArray[np.intp]) -> "_Arcs":
+        """Those of rows; ``order``, int (K,), puts all their candidates in order, ``row`` is of each then."""
+        pieces = max(len(one.skips) for one in rows)
+        starts, stops, cuts = (
+            np.concatenate([getattr(one, name) for one in rows])[order]
+            for name in ("starts", "stops", "cuts")
+        )
+        edges = np.searchsorted(starts, np.arange(pieces + 1)).tolist()
+        at = [slice(*pair) for pair in pairwise(edges)]
+        skips, join, part = np.zeros((3, pieces, len(rows)))
+        for place, one in enumerate(rows):
+            skips[: len(one.skips), place] = one.skips
+            join[: len(one.skips), place] = 1.0
+            if one.gaps is not None:
+                parted, joined = np.exp(np.array(one.gaps)).T
+                join[: len(one.gaps), place], part[: len(one.gaps), place] = joined, parted
+        source, target = (row * (pieces + 1) + border for border in (starts, stops))
+        # Scores count from the best path to each border, so that no product of weights underflows on it.
+        best = np.full((pieces + 1, len(rows)), -np.inf)
+        best[0] = 0.0
+        for border, here in enumerate(at):
+            np.maximum(best[border + 1], best[border] + skips[border], out=best[border + 1])
+            np.maximum.at(best, (stops[here], row[here]), best[border][row[here]] + cuts[here])
+        weights = np.exp(cuts + best[starts, row] - best[stops, row])
+        leave = np.exp(skips + best[:-1] - best[1:])
+        return cls(source, target, row, at, weights, leave, join, part)
+
+
+def _contexts(rows: Sequence[ShapedRow], masses: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """How likely each kind is at the place of each candidate, by all else in its row: float64 (N, 5) each.
 
     ``masses``, float64 (N, 5), are the probabilities of the candidates' kinds by themselves.
     """
-    pieces = len(skips)
-    at: list[list[int]] = [[] for _ in range(pieces)]
-    for index, (start, cut) in enumerate(zip(starts, cuts.tolist(), strict=True)):
-        if cut > _HOPELESS:
-            at[start].append(index)
-    arcs, leave = _weights(cuts, skips, at, stops)
-    drawn = (arcs[:, None] * masses[:, _KIND]).tolist()
-    ways = [(1.0, 0.0) if gaps is None else (exp(gaps[p][1]), exp(gaps[p][0])) for p in range(pieces)]
-    enters = _forward(drawn, stops, leave, ways, at)
-    ends = _backward(drawn, stops, leave, ways, at)
-    context = np.zeros_like(masses)
-    for border, here in enumerate(at):
-        for index in here:
-            for kind, enter, end in zip(_KIND, enters[border], ends[stops[index]], strict=True):
-                context[index, kind] += enter * end
+    counts = [len(row.starts) for row in rows]
+    row_of, starts = np.repeat(np.arange(len(rows)), counts), np.concatenate([row.starts for row in rows])
+    possible = np.flatnonzero(np.concatenate([row.cuts for row in rows]) > _HOPELESS)
+    order = possible[np.argsort(starts[possible], kind="stable")]
+    arcs = _Arcs.of(rows, order, row_of[order])
+    own = np.concatenate(masses)
+    drawn = arcs.weights[:, None] * own[order][:, _KIND]
+    found = _forward(arcs, drawn) * _backward(arcs, drawn)[arcs.target]
+    context = np.zeros_like(own)
+    for shape, kind in enumerate(_KIND):
+        context[order, kind] += found[:, shape]
     totals = context.sum(axis=1, keepdims=True)
-    return np.divide(context, totals, out=np.full_like(context, 0.2), where=totals > 0.0)
+    context = np.divide(context, totals, out=np.full_like(context, 0.2), where=totals > 0.0)
+    return np.split(context, np.cumsum(counts)[:-1])
 
 
-def _weights(
-    cuts: NDArray[np.float64], skips: NDArray[np.float64], at: list[list[int]], stops: Sequence[int]
-) -> tuple[NDArray[np.float64], list[float]]:
-    """Weights of candidates and of leaving out pieces, of which the best path's are all 1.
+def _forward(arcs: _Arcs, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How likely a character that begins where each candidate does makes a word of each shape, up to a factor.
 
-    Scores count from the best path to each border, so that no product of weights underflows on it.
+    ``drawn``, float64 (K, 9), are the weights of the candidates as a character of each shape's kind.
     """
-    scores, leave = cuts.tolist(), skips.tolist()
-    best = [0.0] + [-inf] * len(leave)
-    for border, here in enumerate(at):
-        best[border + 1] = max(best[border + 1], best[border] + leave[border])
-        for index in here:
-            best[stops[index]] = max(best[stops[index]], best[border] + scores[index])
-    weights = np.zeros(len(scores))
-    for border, here in enumerate(at):
-        leave[border] = exp(leave[border] + best[border] - best[border + 1])
-        for index in here:
-            weights[index] = exp(scores[index] + best[border] - best[stops[index]])
-    return weights, leave
-
-
-def _forward(
-    drawn: list[list[float]],
-    stops: Sequence[int],
-    leave: list[float],
-    ways: list[tuple[float, float]],
-    at: list[list[int]],
-) -> list[list[float]]:
-    """For each border how likely a character that begins there makes a word of each shape, up to a factor."""
-    alive = [[0.0] * len(SHAPES) for _ in range(len(leave) + 1)]
-    fresh, enters = 1.0, []  # ``fresh``: nothing was read yet
-    for border, (join, part) in enumerate(ways):
-        here = alive[border]
-        begin = fresh + part * sum(here)
-        enter = [
-            begin * BEGINS[shape] + join * sum([w * row[shape] for w, row in zip(here, FOLLOWS, strict=True)])
-            for shape in SHAPES
-        ]
-        enters.append(enter)
-        fresh *= leave[border]
-        ahead = alive[border + 1]
-        for shape in SHAPES:
-            ahead[shape] += leave[border] * here[shape]
-        for index in at[border]:
-            ahead, weights = alive[stops[index]], drawn[index]
-            for shape in SHAPES:
-                ahead[shape] += weights[shape] * enter[shape]
+    pieces, rows = arcs.leave.shape
+    alive = np.zeros((rows * (pieces + 1), len(SHAPES)))
+    fresh, enters = np.ones(rows), np.empty_like(drawn)  # ``fresh``: nothing was read yet
+    for border, here in enumerate(arcs.at):
+        now = alive[border :: pieces + 1]
+        begin = fresh + arcs.part[border] * now.sum(axis=1)
+        enter = begin[:, None] * BEGINS + arcs.join[border][:, None] * (now @ FOLLOWS)
+        enters[here] = enter[arcs.row[here]]
+        fresh *= arcs.leave[border]
+        alive[border + 1 :: pieces + 1] += arcs.leave[border][:, None] * now
+        np.add.at(alive, arcs.target[here], drawn[here] * enters[here])
     return enters
 
 
-def _backward(
-    drawn: list[list[float]],
-    stops: Sequence[int],
-    leave: list[float],
-    ways: list[tuple[float, float]],
-    at: list[list[int]],
-) -> list[list[float]]:
-    """For each border how likely the rest of the row is after a word of each shape, up to a factor."""
-    ends = [list(ENDS) for _ in range(len(leave) + 1)]
-    for border in range(len(leave) - 1, -1, -1):
-        join, part = ways[border]
-        entered = [0.0] * len(SHAPES)
-        for index in at[border]:
-            end, weights = ends[stops[index]], drawn[index]
-            for shape in SHAPES:
-                entered[shape] += weights[shape] * end[shape]
-        parted = part * sum([a * b for a, b in zip(BEGINS, entered, strict=True)])
-        ends[border] = [
-            leave[border] * end + parted + join * sum([a * b for a, b in zip(row, entered, strict=True)])
-            for end, row in zip(ends[border + 1], FOLLOWS, strict=True)
-        ]
+def _backward(arcs: _Arcs, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each node how likely the rest of the row is after a word of each shape, up to a factor."""
+    pieces, rows = arcs.leave.shape
+    ends = np.tile(ENDS, (rows * (pieces + 1), 1))
+    for border in range(pieces - 1, -1, -1):
+        here = arcs.at[border]
+        entered = np.zeros((rows, len(SHAPES)))
+        np.add.at(entered, arcs.row[here], drawn[here] * ends[arcs.target[here]])
+        parted, later = arcs.part[border] * (entered @ BEGINS), ends[border + 1 :: pieces + 1]
+        joined = arcs.join[border][:, None] * (entered @ FOLLOWS.T)
+        ends[border :: pieces + 1] = arcs.leave[border][:, None] * later + parted[:, None] + joined
     return ends

@@ -24,10 +24,10 @@ TALLEST = 2.2  # of a letter, in heights of a typical one; what is taller hangs 
 STEEPEST = 0.1  # of a paragraph, down over along: six degrees
 SLOPE_STEP = 0.25  # between slopes that are tried, in heights of a typical letter at the end of the rows
 LEVEL_PULL = 0.05  # by which level rows are preferred to the steepest, in shares of how well they gather
-TURNS = 3  # of giving letters to rows and following these
+TURNS = 2  # of giving letters to rows and following these
 FOLLOWED = 6  # letters of a row, at least, that tell its own slope
 ROW_PULL = 2.0  # letters' worth by which a row keeps to the slope of the paragraph
-LEAST_RISE = 3.0  # pixels by which a row climbs or falls from end to end and stays as it is
+LEAST_RISE = 6.0  # pixels by which a row climbs or falls from end to end and stays as it is
 CORE = 0.25  # of a typical letter's height, by which a stroke reaches beyond the middle of a row it is in
 CUT_BETWEEN = 0.3, 0.7  # of the way between two rows, where strokes that hang together across both are cut
 
@@ -140,12 +140,12 @@ def _followed(rows: _Rows, common: float, x: Floats, y: Floats, typical: float) 
         off = y[own] - levels[row] - slopes[row] * x[own]
         # Ascenders and descenders are not where the row is: the farther off, the less they tell.
         trust = 1 / (1 + (off / (0.3 * typical)) ** 2)
-        middle = float(np.average(x[own], weights=trust))
+        trust /= trust.sum()
+        middle, height = float(trust @ x[own]), float(trust @ y[own])
         along = x[own] - middle
-        spread = float((trust * along**2).sum())
-        pull = ROW_PULL * float(np.mean(along**2))
-        height = float(np.average(y[own], weights=trust))
-        slope = (float((trust * along * (y[own] - height)).sum()) + pull * common) / max(spread + pull, 1e-9)
+        spread, rise = float(trust @ along**2), float(trust @ (along * (y[own] - height)))
+        pull = ROW_PULL * spread / np.count_nonzero(own)
+        slope = (rise + pull * common) / max(spread + pull, 1e-9)
         slopes[row], levels[row] = slope, height - slope * middle
     order = np.argsort(levels + slopes * float(x.mean()), kind="stable")
     return _Rows(levels[order], slopes[order])

@@ -11,7 +11,7 @@ from test_constraints import lattice_of
 from model.alphabets import CHARACTERS, PUNCTUATION
 from model.decoding import DEFAULT_OPTIONS, Constraint, decode
 from model.path_scores import score_lattice
-from model.word_shapes import BEGINS, ENDS, FOLLOWS, SHAPES, weigh_by_word_shapes
+from model.word_shapes import BEGINS, ENDS, FOLLOWS, SHAPES, ShapedRow, weigh_by_word_shapes
 
 TEXT = Constraint("text", 1, 20, spaces=True)
 
@@ -85,6 +85,11 @@ def test_fields_of_capitals_and_digits_mix_them_freely():
     assert read({"A": 0.99}, doubt, {"B": 0.99}).text == "AIB"
 
 
+def weigh(labels, starts, stops, cuts, skips, gaps, characters):
+    row = ShapedRow(labels, np.array(starts), np.array(stops), cuts, skips, gaps)
+    return weigh_by_word_shapes([row], characters)[0]
+
+
 EVERYTHING = CHARACTERS + PUNCTUATION
 KINDS = np.array([*[0] * 10, *[1] * 26, *[2] * 26, 3, 3, 3, 4])
 
@@ -128,7 +133,7 @@ def shares_of_kinds(labels, starts, stops, cuts, skips, gaps):
 @pytest.mark.parametrize("seed", range(6))
 def test_kinds_are_as_likely_as_all_paths_together_say(seed):
     row = random_row(seed)
-    weighed = np.exp(weigh_by_word_shapes(*row, EVERYTHING))
+    weighed = np.exp(weigh(*row, EVERYTHING))
     shares = np.stack([weighed[:, kind == KINDS].sum(axis=1) for kind in range(5)], axis=1)
     expected = shares_of_kinds(*row)
     likely = expected > 2e-3  # what is less likely is raised to ``LEAST`` of the context
@@ -136,10 +141,20 @@ def test_kinds_are_as_likely_as_all_paths_together_say(seed):
     assert weighed.sum(axis=1) == pytest.approx(1)
 
 
+def test_rows_weighed_together_are_as_each_by_itself():
+    rows = [random_row(seed) for seed in range(5)]
+    rows.append((*(part[:2] for part in rows[0][:4]), rows[0][4], None))  # one that is shorter, of one word
+    rows.append((np.zeros((0, 66)), [], [], np.zeros(0), np.zeros(0), None))
+    shaped = [ShapedRow(a, np.array(b, int), np.array(c, int), d, e, f) for a, b, c, d, e, f in rows]
+    together = weigh_by_word_shapes(shaped, EVERYTHING)
+    for row, weighed in zip(rows, together, strict=True):
+        assert weighed == pytest.approx(weigh(*row, EVERYTHING), abs=1e-9)
+
+
 def test_cuts_that_are_on_no_path_are_left_as_they_are():
     labels, starts, stops, cuts, skips, gaps = random_row(3)
     cuts[0] = -1e4
-    weighed = weigh_by_word_shapes(labels, starts, stops, cuts, skips, gaps, EVERYTHING)
+    weighed = weigh(labels, starts, stops, cuts, skips, gaps, EVERYTHING)
     own = labels[0] - np.log(np.exp(labels[0]).sum())
     assert weighed[0] == pytest.approx(own)
     assert not np.isnan(weighed).any()
@@ -147,9 +162,9 @@ def test_cuts_that_are_on_no_path_are_left_as_they_are():
 
 def test_single_characters_and_fields_of_one_kind_have_no_shape():
     labels = np.log(np.full((1, 62), 1 / 62))
-    assert weigh_by_word_shapes(labels, [0], [1], np.zeros(1), np.zeros(1), None, CHARACTERS) is labels
+    assert weigh(labels, [0], [1], np.zeros(1), np.zeros(1), None, CHARACTERS) is labels
     digits = np.log(np.full((2, 10), 0.1))
-    same = weigh_by_word_shapes(digits, [0, 1], [1, 2], np.zeros(2), np.zeros(2), None, CHARACTERS[:10])
+    same = weigh(digits, [0, 1], [1, 2], np.zeros(2), np.zeros(2), None, CHARACTERS[:10])
     assert same is digits
 
 
@@ -157,7 +172,7 @@ def test_a_long_row_of_unlikely_cuts_has_no_underflow():
     count = 300
     labels = np.log(np.full((count, 62), 1 / 62))
     row = labels, list(range(count)), list(range(1, count + 1)), np.full(count, -30.0), np.full(count, -50.0)
-    weighed = weigh_by_word_shapes(*row, None, CHARACTERS)
+    weighed = weigh(*row, None, CHARACTERS)
     assert np.exp(weighed).sum(axis=1) == pytest.approx(1)
     assert not np.allclose(weighed, labels)
     assert log(1e-30) < weighed.min()
