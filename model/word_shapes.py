@@ -130,10 +130,9 @@ class _Arcs:
     def of(cls, rows: Sequence[ShapedRow], order: NDArray[np.intp], row: NDArray[np.intp]) -> "_Arcs":
         """Those of rows; ``order``, int (K,), puts all their candidates in order, ``row`` is of each then."""
         pieces = max(len(one.skips) for one in rows)
-        starts, stops, cuts = (
-            np.concatenate([getattr(one, name) for one in rows])[order]
-            for name in ("starts", "stops", "cuts")
-        )
+        starts = np.concatenate([one.starts for one in rows])[order]
+        stops = np.concatenate([one.stops for one in rows])[order]
+        cuts = np.concatenate([one.cuts for one in rows])[order]
         edges = np.searchsorted(starts, np.arange(pieces + 1)).tolist()
         at = [slice(*pair) for pair in pairwise(edges)]
         skips, join, part = np.zeros((3, pieces, len(rows)))
@@ -177,7 +176,7 @@ def _contexts(rows: Sequence[ShapedRow], masses: list[NDArray[np.float64]]) -> l
 
 
 def _forward(arcs: _Arcs, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How likely a character that begins where each candidate does makes a word of each shape, up to a factor.
+    """How likely a character that begins where a candidate does makes a word of each shape, up to a factor.
 
     ``drawn``, float64 (K, 9), are the weights of the candidates as a character of each shape's kind.
     """
