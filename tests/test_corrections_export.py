@@ -141,3 +141,13 @@ def test_nobody_has_said_anything_yet(tmp_path, capsys):
     say(tmp_path / "out", [{"page": 2, "field": "a", "verdict": "blank"}])
     assert cli.main(["evaluate", "--dataset", f"corrections:{tmp_path / 'out'}"]) == 3
     assert "formscribe review" in capsys.readouterr().err
+
+
+def test_what_was_read_as_punctuation_is_left_out(tmp_path):
+    """The model has no class for it, whether people agreed or saw a letter."""
+    write_results(tmp_path, [Field(1, "a", "12,34/5", some_crops(7, 7), "text")])
+    say(tmp_path, [{"page": 1, "field": "a", "text": "12,3415"}])
+    found, counts = labelled_crops(tmp_path)
+    assert sorted(CHARACTERS[label] for label in found.crops.labels) == list("12345")
+    assert counts.corrected == 0
+    assert counts.left_out == 2
