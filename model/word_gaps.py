@@ -12,6 +12,7 @@ MOST_FOR_GAP = 8.0
 _GAP_SLOPE = 0.08
 # Marks lower than this, in heights of a character, part no words: what lies around them is one gap.
 _LEAST_MARK = 0.45
+_FEW = 4  # pieces of a row whose gaps say nothing of how wide most of them are
 
 
 def gap_scores(
@@ -35,8 +36,10 @@ def gap_scores(
     gaps = np.maximum(left[1:] - reach[:-1], 0.0) / height
     gaps = np.append(0.0, np.where(np.isfinite(gaps), gaps, 0.0))
     white = gaps[gaps > 0.0].tolist()
-    usual = median(white) if white else 0.0
-    excess = (gaps - min(usual, space_gap / 2) - space_gap) / _GAP_SLOPE
+    usual = min(median(white), space_gap / 2) if white else 0.0
+    if len(gaps) > _FEW:  # a comb, or a hand that spaces its letters: hardly any two stand close
+        usual = max(usual, float(np.partition(gaps[1:], len(gaps) // 4)[len(gaps) // 4]))
+    excess = (gaps - usual - space_gap) / _GAP_SLOPE
     part = np.maximum(-np.logaddexp(0.0, -excess), -MOST_FOR_GAP)
     join = np.maximum(-np.logaddexp(0.0, excess), -MOST_FOR_GAP)
     return list(zip(part.tolist(), join.tolist(), strict=True))

@@ -65,6 +65,19 @@ def test_a_gap_begins_another_word():
     assert read(*sure("HILL"), doubt, *sure("72"), gaps=(5,)).text == "HILLO 72"
 
 
+@pytest.mark.parametrize("between", [0.0, 0.6])
+def test_characters_that_all_stand_apart_are_words_too(between):
+    """A comb, or a hand that spaces its letters: only a gap that is wider than the others parts words."""
+    doubt = {"O": 0.2, "0": 0.75, "o": 0.04}
+    verdicts = [*sure("LIM"), doubt, *sure("N1234")]
+    row = row_of(*verdicts)
+    apart = between * np.arange(len(verdicts)) + np.where(np.arange(len(verdicts)) >= 5, 1.0, 0.0)
+    shift = np.zeros((len(verdicts), 4), np.float32)
+    shift[:, [0, 2]] = apart[:, None]
+    row = replace(row, bounds=row.bounds + shift, piece_bounds=row.piece_bounds + shift)
+    assert decode(row, TEXT).text == "LIMON 1234"
+
+
 @pytest.mark.parametrize("text", ["McDonald", "A4", "2nd", "iOS", "B12a"])
 def test_what_is_sure_stays(text):
     assert read(*sure(text)).text == text
