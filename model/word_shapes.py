@@ -24,9 +24,9 @@ from model.neighbours import kinds
 DIGITS, SMALL, CAPITAL, CAPITALS, MARK, SLASH, MONTH, SECOND_SLASH, YEAR = SHAPES = range(9)
 _KIND = [0, 2, 1, 1, 3, 4, 0, 4, 0]  # of the character that ends a word of each shape, see ``_kinds``
 # How likely a word goes on to each shape (columns) from each (rows), in the order of ``SHAPES``. Identifiers
-# mix letters and digits, and names have capitals within: seldom, but a sure reading must not be changed by it.
-# How often there is punctuation is told by ``model.punctuation``; here it stands anywhere, but slashes mostly
-# between digits.
+# mix letters and digits, and names have capitals within: seldom, but a sure reading must not be changed by
+# it. How often there is punctuation is told by ``model.punctuation``; here it stands anywhere, but slashes
+# mostly between digits.
 FOLLOWS = np.array(
     [
         [0.985, 0.007, 0.008, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0],
