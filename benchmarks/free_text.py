@@ -10,31 +10,27 @@ reader's rules hold together, not how people write commas.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.hands import SOURCE, Hands, set_word
+from benchmarks.held_out import flags, hsf_stages, sources
 from benchmarks.timing import table
-from jobs.composing import held_out_sources
 from model.alphabets import CHARACTERS
-from model.datasets import DatasetError
 from model.lattice import Constraint, Lattice
 from model.networks import Networks
 from pipeline.classifying import classify_rows
-from pipeline.options import JobOptions
 from pipeline.reading import lattice_of
-from pipeline.stages import Stages, real_stages
+from pipeline.stages import Stages
 from segmentation.components import find_components
 from segmentation.composition import LineHabits
 from segmentation.glyphs import LINE_LIMITS, RowPlace
 from segmentation.looks import InkRow, look_at_bodies
-from segmentation.templates import Box, load_template
+from segmentation.templates import Box
 
 FIRST = ("Anna", "Peter", "Maria", "John", "Hans", "Olga", "Ivan", "Lucia", "Fred", "Clara", "Otto", "Nora")
 LAST = ("Smith", "Brown", "Miller", "Jensen", "Novak", "Weber", "Olsen", "Fisher", "Bauer", "Rossi", "Meyer")
@@ -128,26 +124,11 @@ def _letters(text: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=os.environ.get("FORMSCRIBE_DATA"))
+    parser = flags(__doc__)
     parser.add_argument("--texts", type=int, default=300, help="of each kind (default: %(default)s)")
-    parser.add_argument("--half", choices=("test", "calibration"), default="test", help="of the hands")
-    parser.add_argument("--model", help="a .tflite file (default: the one that ships)")
-    parser.add_argument("--seed", type=int, default=6)
     args = parser.parse_args()
-    if args.data is None:
-        parser.error("--data: name the folder with characters/, or set FORMSCRIBE_DATA")
-    cv2.setNumThreads(1)
-    try:
-        hands = Hands(held_out_sources(args.data, args.half)[SOURCE], CHARACTERS)
-    except DatasetError as error:
-        parser.error(f"--data: {error}")
-    options = JobOptions(
-        inputs=("rows",), output="none", template=load_template("hsf"), model_path=args.model
-    )
-    stages = real_stages(options)
+    hands = Hands(sources(parser, args)[SOURCE], CHARACTERS)
+    _, stages = hsf_stages(args)
     networks = stages.load_networks()
     rows = [measure(hands, kind, stages, networks, args) for kind in KINDS]
     heads = ["text", "texts", "all right, %", "letters right, %", "accepted", "of these wrong"]

@@ -11,7 +11,6 @@ how many fields are wrong, and how many of those accepted are. The pages hold ch
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,19 +20,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.held_out import flags, hsf_stages, sources
 from benchmarks.page import PageReader
 from benchmarks.timing import table
-from jobs.composing import DIGITS, LOWER, UPPER, LineComposer, held_out_sources
+from jobs.composing import DIGITS, LOWER, UPPER, LineComposer
 from model.alphabets import CHARACTERS
-from model.datasets import DatasetError
-from pipeline.options import JobOptions
-from pipeline.stages import real_stages
 from segmentation.composition import LineHabits
 from segmentation.pen import crop_ink
 from segmentation.registration import RegistrationError
 from segmentation.rendering import render_blank, writing_area
 from segmentation.scanner import NOISE_LEVELS, random_settings, scan
-from segmentation.templates import Box, FieldSpec, FormTemplate, load_template
+from segmentation.templates import Box, FieldSpec, FormTemplate
 
 SIDES = ("none", "top", "bottom", "left", "right")
 KINDS = {"digits": DIGITS, "upper": UPPER, "lower": LOWER}
@@ -183,32 +180,17 @@ def measure(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=os.environ.get("FORMSCRIBE_DATA"))
+    parser = flags(__doc__)
     parser.add_argument("--pages", type=int, default=80)
     parser.add_argument("--source", choices=SOURCES, default=SOURCES[0], help="of the digits")
     parser.add_argument("--over", type=float, default=0.6, metavar="X", help="share written over the frame")
     parser.add_argument("--level", choices=NOISE_LEVELS, default="normal", help="of the scanner")
-    parser.add_argument("--half", choices=("test", "calibration"), default="test", help="of the characters")
-    parser.add_argument("--model", help="a .tflite file (default: the one that ships)")
-    parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write pages with a wrong field there")
     args = parser.parse_args()
-    if args.data is None:
-        parser.error("--data: name the folder with characters/, or set FORMSCRIBE_DATA")
-    cv2.setNumThreads(1)
-    try:
-        composer = LineComposer(held_out_sources(args.data, args.half))
-    except DatasetError as error:
-        parser.error(f"--data: {error}")
+    composer = LineComposer(sources(parser, args))
     if args.keep:
         args.keep.mkdir(parents=True, exist_ok=True)
-    options = JobOptions(
-        inputs=("page",), output="none", template=load_template("hsf"), model_path=args.model
-    )
-    stages = real_stages(options)
+    options, stages = hsf_stages(args)
     tallies = measure(PageReader(options, stages, stages.load_networks()), composer, args)
     heads = ["written", "over the", "fields", "wrong", "%", "accepted", "of these wrong"]
     order = sorted(tallies, key=lambda key: (list(KINDS).index(key[0]), SIDES.index(key[1])))

@@ -13,7 +13,6 @@ and nowhere else.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,19 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.hands import SOURCE, Hands, set_word
+from benchmarks.held_out import flags, hsf_stages, sources
 from benchmarks.page import PageReader
 from benchmarks.timing import table
-from jobs.composing import held_out_sources
 from model.alignment import EditCounts, align
 from model.alphabets import PUNCTUATION
-from model.datasets import DatasetError
-from pipeline.options import JobOptions
-from pipeline.stages import real_stages
 from segmentation.composition import LineHabits
 from segmentation.registration import RegistrationError
 from segmentation.rendering import render_blank, writing_area
 from segmentation.scanner import NOISE_LEVELS, random_settings, scan
-from segmentation.templates import load_template
 
 FIELD = "fld_33"
 TEXT = (
@@ -192,30 +187,15 @@ def measure(reader: PageReader, hands: Hands, name: str, args: argparse.Namespac
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=os.environ.get("FORMSCRIBE_DATA"))
+    parser = flags(__doc__)
     parser.add_argument("--pages", type=int, default=80, help="of each manner (default: %(default)s)")
     parser.add_argument("--level", choices=NOISE_LEVELS, default="normal", help="of the scanner")
-    parser.add_argument("--half", choices=("test", "calibration"), default="test", help="of the hands")
-    parser.add_argument("--model", help="a .tflite file (default: the one that ships)")
-    parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write pages and readings there")
     args = parser.parse_args()
-    if args.data is None:
-        parser.error("--data: name the folder with characters/, or set FORMSCRIBE_DATA")
-    cv2.setNumThreads(1)
-    try:
-        hands = Hands(held_out_sources(args.data, args.half)[SOURCE], TEXT)
-    except DatasetError as error:
-        parser.error(f"--data: {error}")
+    hands = Hands(sources(parser, args)[SOURCE], TEXT)
     if args.keep:
         args.keep.mkdir(parents=True, exist_ok=True)
-    options = JobOptions(
-        inputs=("page",), output="none", template=load_template("hsf"), model_path=args.model
-    )
-    stages = real_stages(options)
+    options, stages = hsf_stages(args)
     reader = PageReader(options, stages, stages.load_networks())
     rows = [measure(reader, hands, name, args).row(name) for name in MANNERS]
     heads = ["rows", "pages", "all rows found", "letters right, %", "with punctuation, %"]

@@ -35,7 +35,7 @@ from model.neighbours import weigh_by_neighbours
 from model.punctuation import add_punctuation
 from model.word_gaps import gap_scores
 from model.word_shapes import ShapedRow, weigh_by_word_shapes
-from model.writing_lines import weigh_by_lines
+from model.writing_lines import weigh_labels
 
 # Score of what no path needs to consider; finite, so that sums of it are.
 NEVER = -1e4
@@ -292,7 +292,7 @@ def _score_labels(
     own = np.concatenate([np.arange(rows.ends[row], rows.ends[row + 1]) for row, _ in members])
     rejection[own] = probs[:, -1]
     trust, bounds, ends = 1.0 - probs[:, -1], rows.bounds[own], [0, *accumulate(counts)]
-    labels, lines = weigh_by_lines(labels, trust, bounds, characters, options.line_spread, ends)
+    labels, lines = weigh_labels(labels, trust, bounds, characters, options.line_spread, ends)
     if not kind.shaped:
         # A row's last candidates end where the next one's would begin, if rows were not numbered apart.
         apart = np.repeat(np.arange(len(members)), counts)

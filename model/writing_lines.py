@@ -70,7 +70,7 @@ def weigh_labels(
     characters: str,
     spread: float,
     ends: Sequence[int] | None = None,
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], Lines | None]:
     """Label probabilities, given also where the ink stands.
 
     Args:
@@ -83,20 +83,8 @@ def weigh_labels(
             ``ends[r] <= i < ends[r + 1]``.
 
     Returns:
-        float64 (N, C), rows summing to 1.
+        float64 (N, C), rows summing to 1; and the lines that were found, None if none were looked for.
     """
-    return weigh_by_lines(labels, trust, bounds, characters, spread, ends)[0]
-
-
-def weigh_by_lines(
-    labels: NDArray[np.float64],
-    trust: NDArray[np.float64],
-    bounds: NDArray[np.floating],
-    characters: str,
-    spread: float,
-    ends: Sequence[int] | None = None,
-) -> tuple[NDArray[np.float64], Lines | None]:
-    """What ``weigh_labels`` gives, and the lines that it found; None if it did not look for any."""
     kinds = _kinds(characters)
     if spread <= 0 or kinds.count == 1 or not trust.any():
         return labels, None

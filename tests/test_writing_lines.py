@@ -45,14 +45,14 @@ def test_case_follows_from_size(text: str, cap: float, base: float) -> None:
         labels = np.vstack([labels, undecided("H", characters)])
         labels[-1] = np.where(np.arange(52) == characters.index("H"), 0.99, 1e-4)
         text += "H"
-    found = weigh_labels(labels, np.ones(len(text)), row_of(text, cap, base, 0.03), characters, 0.3)
+    found, _ = weigh_labels(labels, np.ones(len(text)), row_of(text, cap, base, 0.03), characters, 0.3)
     assert read(found, characters) == text
 
 
 def test_rows_still_sum_to_one_and_nothing_is_ruled_out() -> None:
     characters = CHARSETS["text"]
     labels = undecided("Cocks", characters)
-    found = weigh_labels(labels, np.ones(5), row_of("Cocks"), characters, 0.3)
+    found, _ = weigh_labels(labels, np.ones(5), row_of("Cocks"), characters, 0.3)
     assert found.sum(axis=1) == pytest.approx(np.ones(5))
     assert (found > 0.02 * labels).all()
 
@@ -62,7 +62,7 @@ def test_characters_of_one_height_are_left_alone(charset: str) -> None:
     characters = CHARSETS[charset]
     labels = np.random.default_rng(0).dirichlet(np.ones(len(characters)), 4)
     bounds = np.random.default_rng(1).random((4, 4)).astype(np.float32)
-    assert weigh_labels(labels, np.ones(4), bounds, characters, 0.3) is labels
+    assert weigh_labels(labels, np.ones(4), bounds, characters, 0.3)[0] is labels
 
 
 def test_what_is_no_character_has_no_say_in_the_lines() -> None:
@@ -70,7 +70,7 @@ def test_what_is_no_character_has_no_say_in_the_lines() -> None:
     bounds = np.vstack([row_of("Coh"), np.tile([2.0, 0.0, 2.1, 0.02], (6, 1))]).astype(np.float32)
     labels = undecided("Cohiiiiii", characters)
     labels[2] = np.where(np.arange(52) == characters.index("h"), 0.99, 1e-4)
-    found = weigh_labels(labels, np.array([1.0] * 3 + [1e-6] * 6), bounds, characters, 0.3)
+    found, _ = weigh_labels(labels, np.array([1.0] * 3 + [1e-6] * 6), bounds, characters, 0.3)
     assert read(found, characters)[:3] == "Coh"
 
 
@@ -79,12 +79,11 @@ def test_odd_rows_do_no_harm(trust: float) -> None:
     characters = CHARSETS["letters"]
     for bounds in (np.zeros((2, 4)), np.full((2, 4), 1e6)):
         labels = undecided("ab", characters)
-        found = weigh_labels(labels, np.full(2, trust), bounds.astype(np.float32), characters, 0.3)
+        found, _ = weigh_labels(labels, np.full(2, trust), bounds.astype(np.float32), characters, 0.3)
         assert np.isfinite(found).all()
         assert found.sum(axis=1) == pytest.approx(np.ones(2))
-    assert weigh_labels(
-        np.zeros((0, 52)), np.zeros(0), np.zeros((0, 4), np.float32), characters, 0.3
-    ).shape == (0, 52)
+    none, _ = weigh_labels(np.zeros((0, 52)), np.zeros(0), np.zeros((0, 4), np.float32), characters, 0.3)
+    assert none.shape == (0, 52)
 
 
 def test_the_decoder_uses_the_lines() -> None:
@@ -99,3 +98,16 @@ def test_the_decoder_uses_the_lines() -> None:
     constraint = Constraint("letters", 5, 5)
     assert decode(lattice, constraint).text == text
     assert decode(lattice, constraint, options=DecodingOptions(line_spread=0.0)).text.startswith("c")
+
+
+def test_the_lines_that_were_found_are_told_in_the_unit_of_the_bounds() -> None:
+    characters = CHARSETS["text"]
+    _, lines = weigh_labels(
+        undecided("Cohoc", characters), np.ones(5), row_of("Cohoc", 0.5, 0.9), characters, 0.3
+    )
+    assert lines is not None
+    assert lines.known.all()
+    assert lines.base == pytest.approx(0.9, abs=0.06)
+    assert lines.height == pytest.approx(0.5, abs=0.08)
+    assert lines.places(np.full(5, 0.9)) == pytest.approx(1.0, abs=0.12)
+    assert (lines.fit > 0.5).all()
