@@ -51,7 +51,7 @@ class PathScores:
 
     Attributes:
         starts, stops: the candidates' pieces.
-        characters: the charset; label k of ``labels`` is ``characters[k]``.
+        characters: the charset, and in free text punctuation; label k of ``labels`` is ``characters[k]``.
         cuts: float64 (N,) how well candidate i is cut: character or not, and geometry.
         labels: float64 (N, C) log p(label | it is a character); add to ``cuts``.
         unreadable: float64 (N,) candidate i stands for a character of which no reading is right. Never

@@ -43,7 +43,7 @@ FOLLOWS = np.array(
 BEGINS = np.array([0.3, 0.3, 0.4, 0.0, 0.02, 0.05, 0.0, 0.0, 0.0])  # how likely a word begins with each
 ENDS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.02, 0.05, 0.02, 1.0])  # and a row ends with each
 LEAST = 1e-4  # of all kinds, that anything else in the row makes one
-_HOPELESS = -200.0  # a cut that scores less is on no path
+HOPELESS = -200.0  # a cut that scores less is on no path
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def _contexts(rows: Sequence[ShapedRow], masses: list[NDArray[np.float64]]) -> l
     """
     counts = [len(row.starts) for row in rows]
     row_of, starts = np.repeat(np.arange(len(rows)), counts), np.concatenate([row.starts for row in rows])
-    possible = np.flatnonzero(np.concatenate([row.cuts for row in rows]) > _HOPELESS)
+    possible = np.flatnonzero(np.concatenate([row.cuts for row in rows]) > HOPELESS)
     order = possible[np.argsort(starts[possible], kind="stable")]
     arcs = _Arcs.of(rows, order, row_of[order])
     own = np.concatenate(masses)

@@ -25,6 +25,7 @@ from model.lattice_chain import LatticeChain
 from model.path_scores import NEVER, PathScores, ScoredLattice, score_lattice
 from model.path_search import SKIP, LengthCounter, Path
 from model.word_gaps import gap_scores
+from model.word_shapes import HOPELESS
 from model.word_shares import WordRow, word_shares
 from model.word_tree import (
     ROOT,
@@ -37,8 +38,6 @@ from model.word_tree import (
     word_tree,
 )
 
-# A cut that scores less is left out of the search.
-_HOPELESS = -200.0
 _SHOWN = 4  # alternatives of a character at most
 _LIKELY = 0.8  # probability of punctuation above which it is that
 
@@ -60,7 +59,7 @@ def decode_words(
     Returns:
         The reading, without runners-up. Its confidence is the product of those of its words: the share that a
         word has of everything its ink may read, where strings outside of the dictionary have their prices as
-        prior. That the words are parted as they are is taken for granted.
+        prior. That the words are parted as they are, and the punctuation after them, are taken for granted.
     """
     row = ScoredLattice.of(lattice, score_lattice(lattice, constraint, options), constraint, options)
     return finish(draft_words([row], words), _SHOWN + 1)[0]
@@ -99,7 +98,7 @@ class _Mark(NamedTuple):
 def _without_punctuation(row: ScoredLattice) -> tuple[PathScores, list[_Mark]]:
     """The scores of a row of which what is punctuation is left out: the words of a dictionary have none."""
     scores = row.scores
-    letters = len(scores.characters.rstrip(PUNCTUATION))
+    letters = len(scores.characters.removesuffix(PUNCTUATION))
     if letters == len(scores.characters):
         return scores, []
     likely = np.exp(scores.labels[:, letters:])
@@ -160,7 +159,7 @@ class _WordSearch:
         self._arriving: list[list[int]] = [[] for _ in range(self._pieces + 1)]
         spans = zip(scores.starts, scores.stops, scores.cuts.tolist(), strict=True)
         for index, (start, stop, cut) in enumerate(spans):
-            if cut > _HOPELESS:
+            if cut > HOPELESS:
                 self.arcs[start].append((stop, index))
         for arcs in self.arcs:
             for stop, index in arcs:

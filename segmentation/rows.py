@@ -24,8 +24,10 @@ TALLEST = 2.2  # of a letter, in heights of a typical one; what is taller hangs 
 STEEPEST = 0.1  # of a paragraph, down over along: six degrees
 SLOPE_STEP = 0.25  # between slopes that are tried, in heights of a typical letter at the end of the rows
 LEVEL_PULL = 0.05  # by which level rows are preferred to the steepest, in shares of how well they gather
+BIN = 0.25  # height of a bin of the histograms that are compared, in heights of a typical letter
 TURNS = 2  # of giving letters to rows and following these
 FOLLOWED = 6  # letters of a row, at least, that tell its own slope
+NEAR = 0.3  # of a typical letter's height from its row, where a letter tells half as much of the row
 ROW_PULL = 2.0  # letters' worth by which a row keeps to the slope of the paragraph
 LEAST_RISE = 6.0  # pixels by which a row climbs or falls from end to end and stays as it is
 CORE = 0.25  # of a typical letter's height, by which a stroke reaches beyond the middle of a row it is in
@@ -102,7 +104,7 @@ def _common_slope(x: Floats, y: Floats, weights: Floats, typical: float) -> floa
     step = SLOPE_STEP * typical / max(float(np.ptp(x)), typical)
     steps = min(int(STEEPEST / step), 200)
     slopes = step * np.arange(-steps, steps + 1)
-    bins = (y[None, :] - slopes[:, None] * x[None, :]) / (0.25 * typical)
+    bins = (y[None, :] - slopes[:, None] * x[None, :]) / (BIN * typical)
     bins = np.floor(bins - bins.min()).astype(np.intp) + 1
     size = int(bins.max()) + 2
     flat = (bins + size * np.arange(len(slopes))[:, None]).ravel()
@@ -139,7 +141,7 @@ def _followed(rows: _Rows, common: float, x: Floats, y: Floats, typical: float) 
             continue
         off = y[own] - levels[row] - slopes[row] * x[own]
         # Ascenders and descenders are not where the row is: the farther off, the less they tell.
-        trust = 1 / (1 + (off / (0.3 * typical)) ** 2)
+        trust = 1 / (1 + (off / (NEAR * typical)) ** 2)
         trust /= trust.sum()
         middle, height = float(trust @ x[own]), float(trust @ y[own])
         along = x[own] - middle
