@@ -14,6 +14,12 @@ STRETCHES, STRETCH = 8192, 16  # so many of so many pixels tell where ink and pa
 LEAST_BRIGHT = 100.0  # grey level that the lightest tenth of a page has at least, if it is no negative
 EVEN = 24  # grey levels by which a scanner's glass differs from end to end
 DARKEST = 0.35  # of the usual paper: what is darker is no paper in shade but a black edge
+LOWEST, HIGHEST = 64.0, 208.0  # thresholds between ink and paper of usual scans
+PALE = 160.0  # grey value of the darkest ink of a faint scan, at least ...
+FAINT = 40.0  # ... and by how much it is darker than the paper, or it is noise
+BLACKEST = 0.3  # percentage of the pixels that are as dark
+SOFT = 0.3  # of the way from the paper to these, at least: what is paler are soft edges
+APART = 8  # pixels between those that tell
 
 
 def even_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -108,3 +114,16 @@ def otsu_level(gray: NDArray[np.uint8]) -> float:
         flat = flat[: flat.size // apart * apart].reshape(-1, apart)[:, :STRETCH]
     level, _ = cv2.threshold(flat, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
     return float(level)
+
+
+def ink_threshold(gray: NDArray[np.uint8]) -> float:
+    """The grey value, 0..255, that best parts ink from paper over the whole page (Otsu, on a sample)."""
+    # On a page of only black and white Otsu returns black; between both is where blended pixels part.
+    level = max(otsu_level(gray), LOWEST)
+    if level < HIGHEST:
+        return level
+    some = gray[::APART, ::APART]
+    darkest, paper = np.percentile(some, (BLACKEST, 50))
+    if darkest < PALE or darkest > paper - FAINT:
+        return HIGHEST
+    return max(HIGHEST, min(level, float(paper - SOFT * (paper - darkest))))

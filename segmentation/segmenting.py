@@ -14,7 +14,7 @@ from segmentation.faint_ink import ink_levels
 from segmentation.fields import FieldInk, cut_field, cut_fields, surroundings
 from segmentation.finding import find_form
 from segmentation.glyphs import LINE_LIMITS, PARAGRAPH_LIMITS, RowPlace, page_boxes
-from segmentation.illumination import otsu_level
+from segmentation.illumination import ink_threshold
 from segmentation.local_fit import refine_field
 from segmentation.looks import InkRow, look_at_bodies
 from segmentation.marks import judge_mark
@@ -25,12 +25,6 @@ from segmentation.templates import Box, FieldSpec, FormTemplate
 
 MIN_WRITTEN_ROW = 0.12  # height or width of the largest piece of a row that is one, in heights of the row
 SEEN = 0.6  # inked share of a frame's long sides below which the field is looked for around its place
-LOWEST, HIGHEST = 64.0, 208.0  # thresholds between ink and paper of usual scans
-PALE = 160.0  # grey value of the darkest ink of a faint scan, at least ...
-FAINT = 40.0  # ... and by how much it is darker than the paper, or it is noise
-DARKEST = 0.3  # percentage of the pixels that are as dark
-SOFT = 0.3  # of the way from the paper to these, at least: what is paler are soft edges
-STEP = 8  # pixels between those that tell
 BETTER = 0.1  # by which its frame must be seen better there
 
 
@@ -87,19 +81,6 @@ def _alike(
     for threshold in sorted(set(thresholds)):
         own = [spec for spec, level in zip(specs, thresholds, strict=True) if level == threshold]
         yield found, threshold, own
-
-
-def ink_threshold(gray: NDArray[np.uint8]) -> float:
-    """The grey value, 0..255, that best parts ink from paper over the whole page (Otsu, on a sample)."""
-    # On a page of only black and white Otsu returns black; between both is where blended pixels part.
-    level = max(otsu_level(gray), LOWEST)
-    if level < HIGHEST:
-        return level
-    some = gray[::STEP, ::STEP]
-    darkest, paper = np.percentile(some, (DARKEST, 50))
-    if darkest < PALE or darkest > paper - FAINT:
-        return HIGHEST
-    return max(HIGHEST, min(level, float(paper - SOFT * (paper - darkest))))
 
 
 def _place_field(

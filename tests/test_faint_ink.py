@@ -12,9 +12,10 @@ from pipeline.reading import SURELY_BLANK, blank_confidence, page_rows
 from pipeline.records import PageKey, PageToClassify
 from segmentation.faint_ink import ink_levels
 from segmentation.finding import register_best
+from segmentation.illumination import ink_threshold
 from segmentation.page import EMPTY, MARKED
 from segmentation.rendering import render_blank
-from segmentation.segmenting import ink_threshold, segment_page
+from segmentation.segmenting import segment_page
 from segmentation.templates import load_template, parse_template
 
 HSF = load_template("hsf")

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from synthetic_forms import draw_form, make_template, placed, small_form, speckled
 
+from segmentation.illumination import ink_threshold
 from segmentation.registration import RegistrationError
-from segmentation.segmenting import ink_threshold, segment_page
+from segmentation.segmenting import segment_page
 from segmentation.templates import load_template
 
 DATA = os.environ.get("FORMSCRIBE_DATA")
