@@ -159,12 +159,13 @@ def score_rows(
     unreadable = np.where(futile, NEVER, np.log(throughout) + shape)
     skips = skip_scores(rows, rejection, sizes, options) + np.diff(unmarked)
     scored: list[ScoredLattice | None] = [None] * len(lattices)
+    arcs = _Arcs(rows, cuts, unreadable, skips)
     for kind, members in alike.items():
         parts = [(row, lattices[row], constraints[row]) for row in members]
         scores = labels[kind]
         if kind.shaped:
-            scores = _shaped(rows, parts, scores, kind.characters, cuts, skips, options)
-        made = _taken_apart(rows, parts, scores, kind.characters, cuts, unreadable, skips, options)
+            scores = _shaped(arcs, parts, scores, kind.characters, options)
+        made = _taken_apart(arcs, parts, scores, kind.characters, options)
         for row, one in zip(members, made, strict=True):
             scored[row] = one
     return [one for one in scored if one is not None]
@@ -198,13 +199,27 @@ class _Kind:
         return _charset_columns(self.charset)[0] + PUNCTUATION * self.punctuated
 
 
+@dataclass(frozen=True, slots=True)
+class _Arcs:
+    """What the arcs of all rows score, whatever their labels.
+
+    Attributes:
+        rows: N candidates and P pieces in all.
+        cuts, unreadable: float64 (N,) as in ``PathScores``.
+        skips: float64 (P,) as there.
+    """
+
+    rows: JoinedRows
+    cuts: NDArray[np.float64]
+    unreadable: NDArray[np.float64]
+    skips: NDArray[np.float64]
+
+
 def _shaped(
-    rows: JoinedRows,
+    arcs: _Arcs,
     parts: list[tuple[int, Lattice, Constraint]],
     labels: NDArray[np.float64],
     characters: str,
-    cuts: NDArray[np.float64],
-    skips: NDArray[np.float64],
     options: DecodingOptions,
 ) -> NDArray[np.float64]:
     """Labels of rows of words, float64 (M, C), given also their shapes; others as in ``_taken_apart``."""
@@ -214,37 +229,33 @@ def _shaped(
         if constraint.spaces:
             gaps = gap_scores(lattice.piece_bounds, lattice.piece_ink, options.space_gap)
         own, at = labels[at : at + len(lattice.starts)], at + len(lattice.starts)
-        cut, skipped = cuts[rows.candidates(row)], skips[rows.pieces(row)]
+        cut, skipped = arcs.cuts[arcs.rows.candidates(row)], arcs.skips[arcs.rows.pieces(row)]
         shaped.append(ShapedRow(own, lattice.starts, lattice.stops, cut, skipped, gaps))
     weighed = weigh_by_word_shapes(shaped, characters)
     return np.maximum(np.concatenate(weighed), np.log(LEAST_PROBABILITY))
 
 
 def _taken_apart(
-    rows: JoinedRows,
+    arcs: _Arcs,
     parts: list[tuple[int, Lattice, Constraint]],
     labels: NDArray[np.float64],
     characters: str,
-    cuts: NDArray[np.float64],
-    unreadable: NDArray[np.float64],
-    skips: NDArray[np.float64],
     options: DecodingOptions,
 ) -> list[ScoredLattice]:
     """The rows of one charset, each with its part of the scores.
 
     Args:
-        rows: all rows.
+        arcs: of all rows.
         parts: number, lattice and constraint of each of these rows.
         labels: float64 (M, C) of the candidates of these rows.
         characters: the C labels.
-        cuts, unreadable: float64 (N,) of the candidates of all rows.
-        skips: float64 (P,) of the pieces of all rows.
         options: weights.
     """
+    rows = arcs.rows
     own = np.concatenate([np.arange(rows.ends[row], rows.ends[row + 1]) for row, _, _ in parts])
     searched = [constraint.words is None for _, _, constraint in parts]  # words need no best labels
     close = CloseLabels.of(labels[np.repeat(searched, [len(lattice.starts) for _, lattice, _ in parts])])
-    readable = Readable.of(labels, cuts[own], unreadable[own], options.temperature)
+    readable = Readable.of(labels, arcs.cuts[own], arcs.unreadable[own], options.temperature)
     scored, at, looked_for = [], 0, 0
     for row, lattice, constraint in parts:
         candidates, here = rows.candidates(row), slice(at, at + len(lattice.starts))
@@ -257,10 +268,10 @@ def _taken_apart(
             starts=lattice.starts.tolist(),
             stops=lattice.stops.tolist(),
             characters=characters,
-            cuts=cuts[candidates],
+            cuts=arcs.cuts[candidates],
             labels=labels[here],
-            unreadable=unreadable[candidates],
-            skips=skips[rows.pieces(row)],
+            unreadable=arcs.unreadable[candidates],
+            skips=arcs.skips[rows.pieces(row)],
             close=own_close,
             readable=readable.part(here),
         )
