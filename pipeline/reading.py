@@ -31,7 +31,7 @@ from segmentation.image_document import is_memory_error
 from segmentation.page import GlyphLine, SegmentedField, SegmentedPage
 from segmentation.templates import FieldSpec, FormTemplate
 
-PALE = 0.5  # probability that something pale in a field is writing
+DOUBTFUL = 0.5  # times what else would be sure, where the scan may not show what was written
 SURELY_BLANK = 0.75  # least confidence of a field without writing that nobody need look at
 # Rows read in one go take less time than one by one; between such groups the clock is looked at.
 _ROWS_TOGETHER = 64
@@ -228,15 +228,15 @@ def field_confidence(readings: Sequence[Reading]) -> float | None:
     return float(min(max(mean, 0.0), 1.0))
 
 
-def blank_confidence(largest: float, pale: bool = False) -> float:
+def blank_confidence(largest: float, doubtful: bool = False) -> float:
     """Probability, 0..1, that a field is empty; its largest stroke is ``largest`` heights of its area long.
 
-    What is too ``pale`` to be read may be writing as well as not.
+    Where the scan is ``doubtful``, see ``SegmentedField``, there may be writing as well as not.
 
     Dust is far from the size of a character, printed guide text comes near it. ``segmentation`` takes what is
     larger than ``MIN_WRITING`` for writing, so that the least it leaves blank is about 0.8 sure.
     """
-    return (1.0 - PALE if pale else 1.0) / (1.0 + math.exp(25.0 * (largest - 0.28)))
+    return (DOUBTFUL if doubtful else 1.0) / (1.0 + math.exp(25.0 * (largest - 0.28)))
 
 
 def field_status(spec: FieldSpec, text: str, confidence: float | None, min_confidence: float) -> str:
@@ -256,11 +256,11 @@ def _field_row(
 ) -> Row:
     text = "\n".join(r.text for r in reading.readings)
     confidence = field_confidence(reading.readings)
-    if confidence is not None and found.pale:
-        confidence *= PALE
+    if confidence is not None and found.doubtful:
+        confidence *= DOUBTFUL
     status = field_status(reading.spec, text, confidence, min_confidence)
     if not reading.readings:
-        confidence = blank_confidence(found.largest, found.pale)
+        confidence = blank_confidence(found.largest, found.doubtful)
         status = BLANK if confidence >= SURELY_BLANK else REVIEW
     single = reading.readings[0] if len(reading.readings) == 1 else None
     return {

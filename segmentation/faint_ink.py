@@ -140,6 +140,8 @@ def _inside(
     high = np.clip(quads[0].max(axis=0) + 1, 0, gray.shape[::-1])
     part = gray[low[1] : high[1], low[0] : high[0]]
     inside = np.zeros(part.shape, np.uint8)
+    if not part.size:  # the page ends before the field
+        return part, inside > 0
     for quad, value in zip(quads, [1, *[0] * len(spec.cell_lines)], strict=True):
         cv2.fillConvexPoly(inside, quad - low.astype(np.int32), value)
     return part, inside > 0

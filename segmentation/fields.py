@@ -22,6 +22,7 @@ OUTREACH = 1.5  # the same to the left and right
 MAX_OVERHANG = 0.2  # inches, so that a tall box does not look over half the page
 MAX_OUTREACH = 0.5  # inches
 SPARE_COMPONENTS = 250  # what a field may have besides four for each of its characters; noise has thousands
+BLOT = 0.1  # of the writing area, as much ink as a component has at least to be large
 MOST_EMPTY = 1.5  # area of a part of the page laid upright at once, in areas of the regions in it
 SMALL = 4.0  # square inches that such a part may have besides
 
@@ -37,6 +38,8 @@ class FieldInk:
         cell_edges: float64 (n + 1,) where the cells of a comb part, in pixels right of ``area.x``; empty for
             any other field.
         frame_seen: inked share of the printed frame, as ``Frame.seen``; 1 for a field without a frame.
+        frame_gap: pixels of it that miss at once, as ``Frame.gap``.
+        blotted: share of the writing area, 0..1, under large ink that is not the field's own.
     """
 
     parts: Components
@@ -44,6 +47,8 @@ class FieldInk:
     to_page: NDArray[np.float64]
     cell_edges: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     frame_seen: float = 1.0
+    frame_gap: float = 0.0
+    blotted: float = 0.0
 
     def only(self, keep: NDArray[np.bool_]) -> "FieldInk":
         """The same with those parts for which ``keep``, bool (N,), holds, on the tight raster around them."""
@@ -218,8 +223,19 @@ def _field_ink(spec: FieldSpec, raster: _Raster, cleaned: _Cleaned, own: NDArray
     parts, left, top = strokes.parts.only(own)
     area = Box(strokes.area.x - left, strokes.area.y - top, strokes.area.width, strokes.area.height)
     to_page = _shifted(raster.to_page, cleaned.corner[0] + left, cleaned.corner[1] + top)
-    seen = strokes.frame.seen if strokes.frame is not None else 1.0
-    return FieldInk(parts, area, to_page, cleaned.cell_edges, seen)
+    seen, gap = (1.0, 0.0) if strokes.frame is None else (strokes.frame.seen, strokes.frame.gap)
+    return FieldInk(parts, area, to_page, cleaned.cell_edges, seen, gap, _blotted(strokes, own))
+
+
+def _blotted(strokes: Strokes, own: NDArray[np.bool_]) -> float:
+    """The share of a writing area, 0..1, under large components that are not own."""
+    area, parts = strokes.area, strokes.parts
+    large = np.flatnonzero(~own & (parts.areas >= BLOT * area.width * area.height))
+    if not len(large):
+        return 0.0
+    left, top = max(0, round(area.x)), max(0, round(area.y))
+    inside = parts.labels[top : max(top, round(area.bottom)), left : max(left, round(area.right))]
+    return float(np.isin(inside, large + 1).sum() / (area.width * area.height))
 
 
 def _shifted(to_page: NDArray[np.float64], left: int, top: int) -> NDArray[np.float64]:

@@ -18,22 +18,22 @@ CLOSE = 0.12  # width of white, in heights of the box, that scribbling leaves an
 SOLID = 0.3  # side of a square full of ink, in heights of the box, that the crossing of two strokes is not
 COVERED = 0.42  # solid share of the box at which struck out and marked are as likely
 COVER_STEEPNESS = 14.0
-PALE = 0.5  # probability, at most, of what is told of a box in which is something pale
+DOUBTFUL = 0.5  # probability, at most, of what is told of a box that may not be seen as it was marked
 
 
-def judge_mark(ink: FieldInk, pale: bool = False) -> Mark:
+def judge_mark(ink: FieldInk, doubtful: bool = False) -> Mark:
     """Judges the ink of a tick box.
 
     Args:
         ink: the field with its frame removed.
-        pale: whether what is in the box is so pale that it may be no ink.
+        doubtful: whether the box may look otherwise than it was marked, as ``SegmentedField.doubtful``.
     """
     inside = _inside(ink)
     some = _odds(STEEPNESS * (_reach(inside) - REACH))
     covered = _odds(COVER_STEEPNESS * (_solid_share(inside) - COVERED))
     chances = {EMPTY: 1 - some, MARKED: some * (1 - covered), STRUCK_OUT: some * covered}
     state = max(chances, key=lambda name: chances[name])
-    return Mark(state, min(chances[state], PALE) if pale else chances[state])
+    return Mark(state, min(chances[state], DOUBTFUL) if doubtful else chances[state])
 
 
 def _odds(log_odds: float) -> float:

@@ -78,7 +78,8 @@ class SegmentedField:
         ink_ratio: share of the writing area covered by ink after the printed rules went, 0..1.
         largest: the longer side of the largest stroke, in heights of the writing area; 0 without ink.
         mark: what stands in a tick box; None for any other layout.
-        pale: whether what is there is so pale that it may be no writing, be it in ``lines`` or not.
+        doubtful: whether the scan may not show what was written there, be there something in ``lines`` or
+            not: it is so pale that it may be no writing, the page ends there, or something lies over it.
     """
 
     name: str
@@ -87,7 +88,7 @@ class SegmentedField:
     ink_ratio: float
     largest: float = 0.0
     mark: Mark | None = None
-    pale: bool = False
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class TracedRules:
             it are the pixels below, as many as there are.
         levels, widths: float64 (R,) the row of each rule's middle, its width in pixels.
         seen: float64 (R,) the share of its columns with ink, three rows taken together.
+        inked: bool (N,) which columns these are.
     """
 
     which: Integers
@@ -64,6 +65,17 @@ class TracedRules:
     levels: Floats
     widths: Floats
     seen: Floats
+    inked: Mask
+
+    def gaps(self, least: int) -> list[float]:
+        """The most columns of each rule, side by side, that have no ink; 0 if fewer than ``least``."""
+        sizes = self.ends - self.begins
+        longest = [0.0] * len(sizes)
+        for rule in np.flatnonzero(sizes * (1.0 - self.seen) > least - 0.5).tolist():  # hardly any
+            own = self.inked[self.begins[rule] : self.ends[rule]]
+            gap = int(np.diff(np.flatnonzero(np.concatenate([[True], own, [True]]))).max()) - 1
+            longest[rule] = float(gap) if gap >= least else 0.0
+        return longest
 
 
 def trace_rules(
@@ -115,6 +127,7 @@ def trace_rules(
         tops + _medians(middles, blocks.rule_of)[present],
         _widths(band, rule_of, len(begins)),
         seen,
+        inked,
     )
 
 

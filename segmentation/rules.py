@@ -16,6 +16,7 @@ from segmentation.rule_traces import trace_rules
 
 SIDES = ("top", "bottom", "left", "right")
 ASTRAY = 40  # pixels that an upright side may lie off on curled paper, where both lying ones are in place
+GAP = 42  # pixels at 300 dpi; broken print, and rules of a form drawn faintly, miss less at once
 WHOLE = 0.8  # inked share of the height between these that tells it from a stroke
 
 
@@ -23,7 +24,8 @@ WHOLE = 0.8  # inked share of the height between these that tells it from a stro
 class Frame:
     """The printed frame of a field in its own raster: middle lines of its four sides and their width, pixels.
 
-    ``seen`` is the inked share, 0..1, of that of its long sides of which less was found.
+    ``seen`` is the inked share, 0..1, of that of its long sides of which less was found, ``gap`` the longest
+    stretch without ink, in pixels, of that of which less misses at once.
     """
 
     left: float
@@ -32,11 +34,12 @@ class Frame:
     bottom: float
     width: float
     seen: float = 0.0
+    gap: float = 0.0
 
     def moved(self, x: float, y: float) -> "Frame":
         """The same frame, so many pixels farther right and down."""
         sides = self.left + x, self.top + y, self.right + x, self.bottom + y
-        return Frame(*sides, self.width, self.seen)
+        return Frame(*sides, self.width, self.seen, self.gap)
 
 
 def remove_frame(ink: Mask, expected: Frame, digits: bool = False) -> tuple[Mask, Frame]:
@@ -76,6 +79,7 @@ def remove_frames(
             return list(expected)
         found = {place: number for number, place in enumerate(traced.which.tolist())}
     levels, seen, thick = traced.levels.tolist(), traced.seen.tolist(), traced.widths.tolist()
+    gaps = traced.gaps(GAP)
     widths = traced.widths.copy()
     frames = []
     for field, frame in enumerate(expected):
@@ -91,7 +95,8 @@ def remove_frames(
             for side, number in zip(SIDES, numbers, strict=True)
         }
         long_sides = (0.0 if number is None else seen[number] for number in numbers[:2])
-        frames.append(Frame(**places, width=width, seen=min(long_sides)))
+        gap = min((gaps[number] for number in numbers[:2] if number is not None), default=0.0)
+        frames.append(Frame(**places, width=width, seen=min(long_sides), gap=gap))
     erase_rules(traced, rules, [ink for ink in inks for _ in SIDES], widths)
     for ink, frame, before in zip(inks, frames, expected, strict=True):
         if frame is not before:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segmentation.blanks import MIN_WRITING, largest_stroke
 from segmentation.combs import comb_line
+from segmentation.coverage import not_whole
 from segmentation.faint_ink import ink_levels
 from segmentation.fields import FieldInk, cut_field, cut_fields, surroundings
 from segmentation.finding import find_form
@@ -64,7 +65,8 @@ def segment_page(
         for spec, threshold in zip(template.fields, levels.thresholds.tolist(), strict=True)
     ]
     cleaned = time.perf_counter()
-    fields = _fields(template.fields, places, levels.pale.tolist())
+    hidden = not_whole(template.fields, places, (gray.shape[0], gray.shape[1]), template.dpi)
+    fields = _fields(template.fields, places, (levels.pale | hidden).tolist())
     done = time.perf_counter()
     seconds = {"register": registered - begin, "clean": cleaned - registered, "cut": done - cleaned}
     return SegmentedPage(gray.shape[1], gray.shape[0], found, tuple(fields), seconds, template.name)
@@ -103,7 +105,7 @@ def _place_field(
 
 
 def _fields(
-    specs: Sequence[FieldSpec], places: Sequence[tuple[FieldInk, Registration]], pale: Sequence[bool]
+    specs: Sequence[FieldSpec], places: Sequence[tuple[FieldInk, Registration]], doubtful: Sequence[bool]
 ) -> list[SegmentedField]:
     """The fields with what is written in each, all rows of writing looked at together."""
     largest = [largest_stroke(ink) for ink, _ in places]
@@ -113,13 +115,13 @@ def _fields(
     ]
     looked = iter(look_at_bodies([row for own in rows for row in own]))
     fields = []
-    together = zip(specs, _page_boxes(specs, places), places, largest, rows, pale, strict=True)
-    for spec, box, (ink, _), stroke, own, doubtful in together:
+    together = zip(specs, _page_boxes(specs, places), places, largest, rows, doubtful, strict=True)
+    for spec, box, (ink, _), stroke, own, unsure in together:
         lines = list(islice(looked, len(own)))
         if spec.layout == "comb" and stroke >= MIN_WRITING:
             line = comb_line(ink)
             lines = [] if line is None else [replace(line, charset=spec.charset)]
-        fields.append(_field(spec, box, ink, stroke, lines, doubtful))
+        fields.append(_field(spec, box, ink, stroke, lines, unsure))
     return fields
 
 
@@ -138,7 +140,7 @@ def _field(
     ink: FieldInk,
     largest: float,
     lines: Sequence[GlyphLine],
-    pale: bool,
+    doubtful: bool,
 ) -> SegmentedField:
     ratio = float(ink.parts.areas.sum() / (ink.area.width * ink.area.height))
     return SegmentedField(
@@ -147,8 +149,8 @@ def _field(
         lines=tuple(lines),
         ink_ratio=min(1.0, ratio),
         largest=largest,
-        mark=judge_mark(ink, pale) if spec.layout == "mark" else None,
-        pale=pale,
+        mark=judge_mark(ink, doubtful) if spec.layout == "mark" else None,
+        doubtful=doubtful,
     )
 
 

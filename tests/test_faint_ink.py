@@ -60,7 +60,7 @@ def scanned(template, writing, noise=4.0, blur=0.8, tick=5):
 
 def written(page, template=HSF):
     found = segment_page(page, template).fields
-    return [one.name for one in found if one.lines], [one.name for one in found if one.pale]
+    return [one.name for one in found if one.lines], [one.name for one in found if one.doubtful]
 
 
 @pytest.mark.parametrize("level", [40, 120, 150, 175, 190])
@@ -93,9 +93,11 @@ def test_black_and_pale_writing_on_one_page_are_both_cut_like_black_alone():
 
 def test_what_is_paler_yet_is_doubted():
     fields = segment_page(scanned(HSF, [("fld_03", 25), ("fld_12", 205)], noise=2), HSF).fields
-    [doubted] = [one for one in fields if one.pale]
+    [doubted] = [one for one in fields if one.doubtful]
     assert (doubted.name, doubted.lines) == ("fld_12", ())
-    assert blank_confidence(doubted.largest, doubted.pale) < SURELY_BLANK < blank_confidence(doubted.largest)
+    assert (
+        blank_confidence(doubted.largest, doubted.doubtful) < SURELY_BLANK < blank_confidence(doubted.largest)
+    )
 
 
 def test_the_other_side_of_the_sheet_is_not_read():
