@@ -21,6 +21,7 @@ OVERHANG = 0.5  # how far beyond its box writing is looked for, above and below,
 OUTREACH = 1.5  # the same to the left and right
 MAX_OVERHANG = 0.2  # inches, so that a tall box does not look over half the page
 MAX_OUTREACH = 0.5  # inches
+SHARED = 0.05  # inches that two boxes may overlap by the line that they share
 SPARE_COMPONENTS = 250  # what a field may have besides four for each of its characters; noise has thousands
 BLOT = 0.1  # of the writing area, as much ink as a component has at least to be large
 MOST_EMPTY = 1.5  # area of a part of the page laid upright at once, in areas of the regions in it
@@ -61,7 +62,8 @@ class FieldInk:
 def surroundings(template: FormTemplate) -> dict[str, Box]:
     """For each field the region in which its writing may be found: its box and what is free around it.
 
-    A region reaches half-way to the neighbouring boxes of the same row at most, and stays on the page.
+    A region reaches half-way to the neighbouring boxes of the same row at most, and stays on the page. Of
+    boxes that share a printed line, as in a table, it holds all of the line.
     """
     boxes = np.array([(spec.box.x, spec.box.y, spec.box.width, spec.box.height) for spec in template.fields])
     left, top, width, height = boxes.reshape(-1, 4).astype(np.float64).T
@@ -69,8 +71,10 @@ def surroundings(template: FormTemplate) -> dict[str, Box]:
     overhang = np.minimum(OVERHANG * height, MAX_OVERHANG * template.dpi)
     outreach = np.minimum(OUTREACH * height, MAX_OUTREACH * template.dpi)
     same_row = (top < bottom[:, None]) & (bottom > top[:, None])
-    after = np.where(same_row & (left >= right[:, None]), (right[:, None] + left) / 2, np.inf)
-    before = np.where(same_row & (right <= left[:, None]), (right + left[:, None]) / 2, -np.inf)
+    line = SHARED * template.dpi
+    is_after, is_before = left >= right[:, None] - line, right <= left[:, None] + line
+    after = np.where(same_row & is_after, np.maximum((right[:, None] + left) / 2, right[:, None]), np.inf)
+    before = np.where(same_row & is_before, np.minimum((right + left[:, None]) / 2, left[:, None]), -np.inf)
     x0 = np.maximum(np.maximum(left - outreach, 0), before.max(axis=1, initial=0))
     x1 = np.minimum(np.minimum(right + outreach, template.width), after.min(axis=1, initial=np.inf))
     y0, y1 = np.maximum(top - overhang, 0), np.minimum(bottom + overhang, template.height)

@@ -6,6 +6,7 @@ are the rules that a form has, the ways a page may lie, and what is too little t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -55,6 +56,7 @@ FLAT = 0.9  # pixels at WORK_DPI of residual; on paper that lies flat it is less
 MAX_ENLARGED = 4.0  # a page of less than WORK_DPI / 4 shows no rules
 MAX_STRETCH = 2.0  # height to width of a page, against the template's: beyond, it is no scan of it
 MAX_RESIDUAL = 6.0 / 300  # inches
+JOINED = 0.015  # inches that rules of a form may lie apart and yet be one on paper
 FRAME_INSET = 1.0 / 120  # inches from the outer edge of a printed frame to the middle of its rule
 
 
@@ -170,14 +172,17 @@ def register_rules(
     return best
 
 
+@lru_cache(maxsize=64)
 def template_rules(template: FormTemplate) -> tuple[Rules, Rules]:
     """The printed rules of a form, horizontal and vertical, in template pixels.
 
-    Cell lines are among them where most fields are combs; a single comb would outweigh all others.
+    Cell lines are among them where most fields are combs; a single comb would outweigh all others. What
+    adjoining boxes, as those of a table, have in common is one rule: on the page it is found as one.
     """
     framed = [spec for spec in template.fields if spec.framed]
     combs = 2 * sum(spec.cells > 1 for spec in framed) >= len(framed)
-    return _rules_of_fields(framed, template.dpi, combs)
+    across, down = _rules_of_fields(framed, template.dpi, combs)
+    return _joined(across, JOINED * template.dpi), _joined(down, JOINED * template.dpi)
 
 
 def rules_of_field(spec: FieldSpec, dpi: float) -> tuple[Rules, Rules]:
@@ -199,6 +204,35 @@ def _rules_of_fields(specs: Sequence[FieldSpec], dpi: float, cell_lines: bool) -
         Rules(np.array(across, np.float64).reshape(-1, 4), True),
         Rules(np.array(down, np.float64).reshape(-1, 4), False),
     )
+
+
+def _joined(rules: Rules, gap: float) -> Rules:
+    """Level or upright rules of which those on one line that overlap, or nearly meet, are one.
+
+    Args:
+        rules: the rules.
+        gap: pixels that they may lie apart, across and along.
+    """
+    along, across = (0, 1) if rules.horizontal else (1, 0)
+    starts, stops, levels = rules.ends[:, along], rules.ends[:, along + 2], rules.ends[:, across]
+    meet = np.abs(levels[:, None] - levels) <= gap
+    meet &= starts[:, None] <= stops + gap
+    meet &= starts <= stops[:, None] + gap
+    if np.count_nonzero(meet) == len(levels):  # each meets itself alone
+        return rules
+    line = np.arange(len(levels))
+    while True:  # the first rule that each hangs together with, over as many others as lie between
+        first = np.where(meet, line, len(levels)).min(axis=1)
+        if (first == line).all():
+            break
+        line = first
+    joined = np.array(
+        [
+            (starts[own].min(), levels[own].mean(), stops[own].max(), levels[own].mean())
+            for own in (line == place for place in np.unique(line))
+        ]
+    )
+    return Rules(joined if rules.horizontal else joined[:, [1, 0, 3, 2]], rules.horizontal)
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,9 +147,11 @@ def test_each_problem_has_its_key(text, told):
     assert any(told in line for line in problems_of(text)), problems_of(text)
 
 
-def test_boxes_that_share_a_line_do_not_overlap():
+def test_boxes_that_share_a_line_do_not_overlap_and_have_one_line_less():
     text = HEAD + TWO.replace("300, 600", "186, 600")
-    assert problems_of(text) == []
+    (problem,) = problems_of(text)
+    assert "landmarks: framed fields have 3 horizontal and 2 vertical" in problem
+    assert problems_of(text + '[[field]]\nname = "c"\nbox = [900, 100, 600, 90]\n') == []
 
 
 def test_check_prints_every_problem_and_leaves_with_its_code(tmp_path, capsys):
