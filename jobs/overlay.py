@@ -48,7 +48,8 @@ def draw_page(
         segmented: the page cut into fields.
         rows: what was read.
         template: the form.
-        names: the fields to draw; if they are not all, the picture is the part of the page around them.
+        names: the fields to draw; if they are not all, the picture is the part of the page around them. A box
+            of a group is drawn as the group was read.
         title: written above the page, with the key to the colours.
 
     Returns:
@@ -60,10 +61,12 @@ def draw_page(
     characters = defaultdict(list)
     for row in rows.characters:
         characters[row["field"]].append(row)
-    readings = {row["field"]: row for row in rows.fields}
+    by_row = {row["field"]: row for row in rows.fields}
+    readings = {spec.name: by_row[spec.row] for spec in template.fields}
     chosen = [found for found in segmented.fields if found.name in names]
+    labelled = {template.field(f.name).row: f for f in reversed(chosen)}.values()  # of a group, its first box
     places = {f.name: field_corners(template.field(f.name).box, segmented.registration) for f in chosen}
-    for found in chosen:  # before all boxes: where fields lie close together, these may cross a label
+    for found in labelled:  # before all boxes: where fields lie close together, these may cross a label
         painter.label(places[found.name], readings[found.name])
     for found in chosen:
         painter.field(found, places[found.name], readings[found.name], characters[found.name])
@@ -147,7 +150,8 @@ def _with_title(
     picture: Image.Image, title: str, readings: dict[str, Row], names: Sequence[str], inch: float
 ) -> Image.Image:
     """The picture below two lines: the title, and how many fields are of each colour."""
-    statuses = [readings[name]["status"] for name in names]
+    read = {row["field"]: row for row in (readings[name] for name in names)}
+    statuses = [row["status"] for row in read.values()]
     key = [(f"{statuses.count(s)} {s}", STATUS_COLORS[s]) for s in STATUS_COLORS]
     key += [("characters", CHARACTER_COLOR), (f"below {DOUBTFUL:.0%}", DOUBTFUL_COLOR), ("cuts", CUT_COLOR)]
     gap = "   "

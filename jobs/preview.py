@@ -91,10 +91,13 @@ def run(args: argparse.Namespace) -> int:
     gray = decode_page(args.file, data, args.page, stages)
     page = read_page(args.file, args.page, gray, options, stages, networks)
     template = options.template_named(page.segmented.template)
-    names = [spec.name for spec in template.fields if spec.name in (args.field or [spec.name])]
+    wanted = set(args.field or [spec.name for spec in template.fields])
+    specs = [spec for spec in template.fields if wanted & {spec.name, spec.row}]
+    names = [spec.name for spec in specs]
     write_overlay(Path(args.out), args, template, page, names)
     columns = ["field", "text", "confidence", "status"]
-    shown = [[row[column] for column in columns] for row in page.rows.fields if row["field"] in names]
+    asked = {spec.row for spec in specs}
+    shown = [[row[column] for column in columns] for row in page.rows.fields if row["field"] in asked]
     write_table(sys.stdout, columns, shown)
     print(f"picture: {args.out}")
     return ExitCode.OK
@@ -128,7 +131,8 @@ def preview_options(args: argparse.Namespace) -> JobOptions:
 
 def check_fields(options: JobOptions, wanted: Sequence[str] | None) -> None:
     """Raises CommandError if no form has a field of a name that was asked for."""
-    known = [spec.name for template in options.templates for spec in template.fields]
+    specs = [spec for template in options.templates for spec in template.fields]
+    known = dict.fromkeys(name for spec in specs for name in (spec.name, spec.row))
     forms = " or ".join(repr(template.name) for template in options.templates)
     for name in wanted or ():
         if name not in known:

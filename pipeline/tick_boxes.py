@@ -87,7 +87,7 @@ def tick_rows(
     ticks = [(template.fields[ordinals[found.name]], found) for found in fields if found.mark is not None]
     groups: dict[str, list[tuple[FieldSpec, SegmentedField]]] = {}
     for spec, found in ticks:
-        groups.setdefault(spec.group or spec.name, []).append((spec, found))
+        groups.setdefault(spec.row, []).append((spec, found))
     rows = {}
     for name, boxes in groups.items():
         marks = [(spec, found.mark) for spec, found in boxes if found.mark is not None]

@@ -104,6 +104,11 @@ class FieldSpec:
         """How many cells a comb has; 1 for any other layout."""
         return len(self.cell_lines) + 1
 
+    @property
+    def row(self) -> str:
+        """The name of its row in the output: of a box of a group, the group's."""
+        return self.group or self.name
+
 
 @dataclass(frozen=True, slots=True)
 class PrintedText:

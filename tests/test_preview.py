@@ -12,7 +12,8 @@ from jobs import overlay, preview
 from jobs.cli import main
 from jobs.exit_codes import CommandError, ExitCode
 from segmentation.registration import Registration
-from segmentation.templates import Box
+from segmentation.rendering import render_blank
+from segmentation.templates import Box, load_template
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample_forms" / "hsf" / "form_0001.png"
@@ -160,6 +161,31 @@ def test_read_page_gives_every_field_and_raises_what_failed():
 def test_preview_loads_neither_beam_nor_training_libraries():
     loaded = modules_loaded_by("import jobs.preview, jobs.overlay, segmentation.segmenting")
     assert not loaded & {"apache_beam", "tensorflow", "keras", "matplotlib"}
+
+
+def test_a_group_of_tick_boxes_is_drawn_and_asked_for_by_its_name(capsys, tmp_path):
+    fields = [("yes", [200, 200, 70, 70]), ("no", [500, 200, 70, 70]), ("perhaps", [800, 200, 70, 70])]
+    text = '[form]\nname = "ticks"\ndpi = 300\nwidth = 1700\nheight = 1200\n'
+    for name, box in fields:
+        text += f'[[field]]\nname = "{name}"\nbox = {box}\nlayout = "mark"\n'
+        text += f'group = "answer"\nvalue = "{name}"\n'
+    text += '[[field]]\nname = "amount"\nbox = [200, 400, 900, 100]\ncharset = "digits"\n'
+    (tmp_path / "ticks.toml").write_text(text)
+    page = render_blank(load_template(str(tmp_path / "ticks.toml"))).copy()
+    page[225:245, 510:560] = 0
+    Image.fromarray(page).save(tmp_path / "ticks.png", dpi=(300, 300))
+    words = ["preview", str(tmp_path / "ticks.png"), "--template", str(tmp_path / "ticks.toml")]
+    words += ["--out", str(tmp_path / "over.png")]
+    assert main(words) == ExitCode.OK
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in shown[2:4]] == ["answer", "amount"]
+    assert colors(Image.open(tmp_path / "over.png")) >= {overlay.STATUS_COLORS["accepted"]}
+    assert main([*words, "--field", "answer"]) == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith(("answer", "amount"))] == [["answer", "no"]]
+    assert main([*words, "--field", "perhaps"]) == ExitCode.OK
+    assert "answer" in capsys.readouterr().out
+    assert main([*words, "--field", "maybe"]) == ExitCode.USAGE
 
 
 def test_a_sample_form_with_the_shipped_model(capsys, tmp_path):

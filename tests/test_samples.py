@@ -96,7 +96,7 @@ def sample_images(kind):
 
 def answers(template):
     """What a page's truth names: the fields, and a group of tick boxes as one."""
-    return list(dict.fromkeys(spec.group or spec.name for spec in template.fields))
+    return list(dict.fromkeys(spec.row for spec in template.fields))
 
 
 @pytest.mark.parametrize("kind", KINDS)
