@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.records import PageKey, Row
 from pipeline.schemas import ACCEPTED, BLANK, REVIEW
-from segmentation.page import EMPTY, MARKED, Mark, SegmentedField
+from segmentation.page import EMPTY, MARKED, STRUCK_OUT, Mark, SegmentedField
 from segmentation.templates import FieldSpec, FormTemplate
 
 TICKED = "x"
@@ -33,10 +33,15 @@ class Answer:
 def read_tick(mark: Mark, min_confidence: float) -> Answer:
     """One box: ``TICKED`` or blank; struck out or doubtful goes to review.
 
+    What is struck out may have been filled to mark it.
+
     Args:
         mark: what stands in the box.
         min_confidence: below it the box goes to review, 0..1.
     """
+    if mark.state == STRUCK_OUT:
+        share = mark.confidence / 2
+        return Answer("", share, REVIEW, ((TICKED, share),))
     text = TICKED if mark.state == MARKED else ""
     if mark.state not in (MARKED, EMPTY) or mark.confidence < min_confidence:
         return Answer(text, mark.confidence, REVIEW)
@@ -46,8 +51,9 @@ def read_tick(mark: Mark, min_confidence: float) -> Answer:
 def read_choice(boxes: Sequence[tuple[FieldSpec, Mark]], min_confidence: float) -> Answer:
     """A group: the value of its only mark, or blank.
 
-    A box struck out beside one marked is a correction, and the mark holds. Struck out and nothing else,
-    several marks, or a doubt about any box: review, with the surest mark's value as the text.
+    A box struck out beside one marked is a correction, and the mark holds. Several marks, or a doubt about
+    any box: review, with the surest mark's value as the text. Struck out and nothing else: review; it may
+    have been filled to mark it.
 
     Args:
         boxes: the boxes of the group, in the template's order.
@@ -63,8 +69,11 @@ def read_choice(boxes: Sequence[tuple[FieldSpec, Mark]], min_confidence: float) 
         values = [spec.value for spec, _ in marked]
         return Answer(values[0], share, REVIEW, tuple((value, share) for value in values[1:]))
     if not marked:
-        empty = all(mark.state == EMPTY for _, mark in boxes)
-        return Answer("", confidence, BLANK if empty and confidence >= min_confidence else REVIEW)
+        filled = [spec.value for spec, mark in boxes if mark.state == STRUCK_OUT]
+        if filled:
+            share = confidence / (len(filled) + 1)
+            return Answer("", share, REVIEW, tuple((value, share) for value in filled))
+        return Answer("", confidence, BLANK if confidence >= min_confidence else REVIEW)
     return Answer(marked[0][0].value, confidence, ACCEPTED if confidence >= min_confidence else REVIEW)
 
 

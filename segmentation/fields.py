@@ -23,6 +23,9 @@ MAX_OVERHANG = 0.2  # inches, so that a tall box does not look over half the pag
 MAX_OUTREACH = 0.5  # inches
 SHARED = 0.05  # inches that two boxes may overlap by the line that they share
 SPARE_COMPONENTS = 250  # what a field may have besides four for each of its characters; noise has thousands
+AROUND = 0.35  # of the side of a tick box, along which a stroke around it is seen
+STRAIGHT_SIDE = 0.8  # of a tick box's side, of a run of ink that is a printed line and no stroke around it
+MOST_STRAIGHT = 0.5  # of the ink around a tick box in such runs
 BLOT = 0.1  # of the writing area, as much ink as a component has at least to be large
 MOST_EMPTY = 1.5  # area of a part of the page laid upright at once, in areas of the regions in it
 SMALL = 4.0  # square inches that such a part may have besides
@@ -41,6 +44,7 @@ class FieldInk:
         frame_seen: inked share of the printed frame, as ``Frame.seen``; 1 for a field without a frame.
         frame_gap: pixels of it that miss at once, as ``Frame.gap``.
         blotted: share of the writing area, 0..1, under large ink that is not the field's own.
+        ringed: whether a stroke goes around it; told of tick boxes only.
     """
 
     parts: Components
@@ -50,6 +54,7 @@ class FieldInk:
     frame_seen: float = 1.0
     frame_gap: float = 0.0
     blotted: float = 0.0
+    ringed: bool = False
 
     def only(self, keep: NDArray[np.bool_]) -> "FieldInk":
         """The same with those parts for which ``keep``, bool (N,), holds, on the tight raster around them."""
@@ -228,7 +233,8 @@ def _field_ink(spec: FieldSpec, raster: _Raster, cleaned: _Cleaned, own: NDArray
     area = Box(strokes.area.x - left, strokes.area.y - top, strokes.area.width, strokes.area.height)
     to_page = _shifted(raster.to_page, cleaned.corner[0] + left, cleaned.corner[1] + top)
     seen, gap = (1.0, 0.0) if strokes.frame is None else (strokes.frame.seen, strokes.frame.gap)
-    return FieldInk(parts, area, to_page, cleaned.cell_edges, seen, gap, _blotted(strokes, own))
+    ringed = spec.layout == "mark" and _ringed(strokes)
+    return FieldInk(parts, area, to_page, cleaned.cell_edges, seen, gap, _blotted(strokes, own), ringed)
 
 
 def _blotted(strokes: Strokes, own: NDArray[np.bool_]) -> float:
@@ -240,6 +246,48 @@ def _blotted(strokes: Strokes, own: NDArray[np.bool_]) -> float:
     left, top = max(0, round(area.x)), max(0, round(area.y))
     inside = parts.labels[top : max(top, round(area.bottom)), left : max(left, round(area.right))]
     return float(np.isin(inside, large + 1).sum() / (area.width * area.height))
+
+
+def _ringed(strokes: Strokes) -> bool:
+    """Whether a stroke goes around a tick box, as who circles an answer draws it.
+
+    It is seen to the left, to the right, and above or below, along a third of the side at least, and stays
+    out of its middle. Frame lines that it crossed may have left it in pieces. The lines of a table around the
+    box go around it too, but are straight.
+    """
+    area, parts = strokes.area, strokes.parts
+    x0, y0, x1, y1 = (round(edge) for edge in (area.x, area.y, area.right, area.bottom))
+    left, top, width, height = parts.boxes.T
+    beyond = (left < x0) | (top < y0) | (left + width > x1) | (top + height > y1)
+    inset = round(0.2 * area.width), round(0.2 * area.height)
+    middle = parts.labels[
+        max(0, y0 + inset[1]) : max(0, y1 - inset[1]), max(0, x0 + inset[0]) : x1 - inset[0]
+    ]
+    beyond[np.unique(middle[middle > 0]).astype(np.intp) - 1] = False
+    large = np.maximum(width, height) >= AROUND * min(area.width, area.height)
+    ring = np.zeros(parts.labels.shape, bool)
+    for number in np.flatnonzero(beyond & large).tolist():
+        x, y, wide, high = parts.boxes[number].tolist()
+        stroke = parts.labels[y : y + high, x : x + wide] == number + 1
+        if not _straight(stroke.view(np.uint8), area):
+            ring[y : y + high, x : x + wide] |= stroke
+    rows, columns = slice(max(0, y0), max(0, y1)), slice(max(0, x0), max(0, x1))
+    sides = (
+        ring[rows, : max(0, x0)].any(axis=1),
+        ring[rows, max(0, x1) :].any(axis=1),
+        ring[: max(0, y0), columns].any(axis=0),
+        ring[max(0, y1) :, columns].any(axis=0),
+    )
+    on_left, on_right, above, below = (side.sum() >= AROUND * max(1, side.size) for side in sides)
+    return bool(on_left and on_right and (above or below))
+
+
+def _straight(stroke: NDArray[np.uint8], area: Box) -> bool:
+    """Whether most of a stroke, uint8 (H, W) of 0 and 1, lies in level or upright runs as long as a box."""
+    across, down = (max(2, round(STRAIGHT_SIDE * side)) for side in (area.width, area.height))
+    lines = cv2.morphologyEx(stroke, cv2.MORPH_OPEN, np.ones((1, across), np.uint8))
+    lines |= cv2.morphologyEx(stroke, cv2.MORPH_OPEN, np.ones((down, 1), np.uint8))
+    return bool(np.count_nonzero(lines) >= MOST_STRAIGHT * np.count_nonzero(stroke))
 
 
 def _shifted(to_page: NDArray[np.float64], left: int, top: int) -> NDArray[np.float64]:

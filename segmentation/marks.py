@@ -24,6 +24,8 @@ DOUBTFUL = 0.5  # probability, at most, of what is told of a box that may not be
 def judge_mark(ink: FieldInk, doubtful: bool = False) -> Mark:
     """Judges the ink of a tick box.
 
+    A box with a ring around it is taken for marked, but nobody can be sure of it.
+
     Args:
         ink: the field with its frame removed.
         doubtful: whether the box may look otherwise than it was marked, as ``SegmentedField.doubtful``.
@@ -33,6 +35,8 @@ def judge_mark(ink: FieldInk, doubtful: bool = False) -> Mark:
     covered = _odds(COVER_STEEPNESS * (_solid_share(inside) - COVERED))
     chances = {EMPTY: 1 - some, MARKED: some * (1 - covered), STRUCK_OUT: some * covered}
     state = max(chances, key=lambda name: chances[name])
+    if ink.ringed:  # an empty box was chosen by it; around another it may be a correction
+        return Mark(MARKED if state == EMPTY else state, min(chances[state], DOUBTFUL))
     return Mark(state, min(chances[state], DOUBTFUL) if doubtful else chances[state])
 
 

@@ -130,6 +130,32 @@ def test_a_clear_cross_is_surer_than_a_short_stroke_and_an_edge_is_no_mark():
     assert mark(at_edge).confidence > 0.9
 
 
+def ring(page, across, high, tilt=0):
+    left, top, right, bottom = AREA
+    middle = ((left + right) // 2, (top + bottom) // 2)
+    cv2.ellipse(page, middle, (across, high), tilt, 10, 365, 0, 6)
+
+
+@pytest.mark.parametrize(("across", "high"), [(42, 42), (60, 50), (90, 60), (50, 62)])
+@pytest.mark.parametrize("tilt", [0, 20])
+def test_a_ring_around_a_box_chooses_it_and_is_never_sure(across, high, tilt):
+    page = render_blank(TICKS)
+    ring(page, across, high, tilt)
+    found = mark(page)
+    assert found.state == MARKED
+    assert found.confidence <= 0.5
+    assert mark(page, "single") == mark(render_blank(TICKS), "single")
+
+
+def test_lines_of_a_table_and_text_beside_a_box_are_no_ring():
+    page = render_blank(TICKS)
+    cv2.rectangle(page, (100, 130), (215, 240), 0, 3)
+    cv2.putText(page, "married", (800, 210), 0, 1.5, 0, 4)
+    for name in ("tick", "married"):
+        assert mark(page, name).state == EMPTY
+        assert mark(page, name).confidence > 0.95
+
+
 @pytest.mark.parametrize("level", ["clean", "normal", "hard"])
 def test_rendered_ticks_are_right_after_scanning(level):
     wrong = total = 0
@@ -155,7 +181,17 @@ def test_one_box():
     assert read_tick(Mark(MARKED, 0.99), 0.9).status == "accepted"
     assert read_tick(Mark(EMPTY, 0.99), 0.9).status == "blank"
     assert read_tick(Mark(EMPTY, 0.7), 0.9).status == "review"
-    assert read_tick(Mark(STRUCK_OUT, 0.99), 0.9).status == "review"
+    filled_in = read_tick(Mark(STRUCK_OUT, 0.99), 0.9)
+    assert (filled_in.text, filled_in.status) == ("", "review")
+    assert filled_in.confidence < 0.5
+    assert filled_in.others == (("x", filled_in.confidence),)
+
+
+def test_the_only_filled_box_of_a_group_may_be_the_one_chosen():
+    answer = read_choice([(SINGLE, Mark(EMPTY, 0.99)), (MARRIED, Mark(STRUCK_OUT, 0.99))], 0.9)
+    assert (answer.text, answer.status) == ("", "review")
+    assert answer.confidence < 0.5
+    assert answer.others == (("married", answer.confidence),)
 
 
 @pytest.mark.parametrize(
