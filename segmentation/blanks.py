@@ -7,7 +7,8 @@ from segmentation.fields import FieldInk
 MIN_WRITING = 0.22  # longer side of the largest stroke where something is written, in heights of the area
 USUAL_HEIGHT = 90.0  # pixels at 300 dpi of a writing area; in a higher one, writing is not larger
 STRAY_LENGTH = 1.6  # heights of the writing area from which a straight thin line is none of a character's
-STRAIGHT = 0.06  # standard deviation across a stray line, as a share of that along it
+STRAIGHT = 0.06  # standard deviation across a stray line, as a share of that along it, at most ...
+THICK = 0.05  # ... and in heights of the writing area: joined letters, and what is filled, are thicker
 SHORTEST = 12.0  # standard deviation along a stray line, at least, in pixels
 
 
@@ -32,4 +33,5 @@ def _is_stray_line(ink: FieldInk, index: int) -> bool:
     ys, xs = np.nonzero(ink.parts.labels[top : top + height, left : left + width] == index + 1)
     spread = np.linalg.eigvalsh(np.cov(np.stack([xs, ys]).astype(np.float64)))
     across, along = np.sqrt(np.maximum(spread, 0))
-    return bool(along >= SHORTEST and across <= STRAIGHT * along)
+    thick = THICK * min(ink.area.height, USUAL_HEIGHT)
+    return bool(along >= SHORTEST and across <= min(STRAIGHT * along, thick))

@@ -11,6 +11,7 @@ from segmentation.cell_lines import remove_cell_lines
 from segmentation.components import Components, find_components
 from segmentation.own_ink import Strokes, own_parts
 from segmentation.registration import FRAME_INSET, Registration
+from segmentation.ruled_lines import may_be_ruled, remove_ruled_lines
 from segmentation.rules import Frame, remove_frames
 from segmentation.templates import Box, FieldSpec, FormTemplate
 from segmentation.upright_ink import CUT_DPI, UprightInk, lay_upright
@@ -212,13 +213,22 @@ def _clean(spec: FieldSpec, raster: _Raster, frame: Frame | None) -> _Cleaned:
         sides = frame or Frame(area.x, area.y, area.right, area.bottom, 0.0)
         ink, lines = remove_cell_lines(ink, sides, raster.cell_lines)
         cell_edges = np.concatenate([[sides.left], lines.middles, [sides.right]]) - area.x
-    left, top, ink = _near_ink(ink, area)
+    left, top, near = _near_ink(ink, area)
+    parts, levels = find_components(near), list[float]()
+    inside = Box(area.x - left, area.y - top, area.width, area.height)
+    if spec.layout in ("line", "paragraph") and may_be_ruled(parts, inside):
+        ink, levels = remove_ruled_lines(ink, area, spec.layout == "line", spec.charset == "digits")
+        if levels:
+            left, top, near = _near_ink(ink, area)
+            parts = find_components(near)
+            inside = Box(area.x - left, area.y - top, area.width, area.height)
     strokes = Strokes(
-        find_components(ink),
-        Box(area.x - left, area.y - top, area.width, area.height),
+        parts,
+        inside,
         spec.layout,
         None if frame is None else frame.moved(-left, -top),
         None if lines is None else replace(lines, middles=lines.middles - left),
+        [level - top for level in levels],
     )
     return _Cleaned(strokes, (left, top), cell_edges)
 

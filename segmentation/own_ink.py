@@ -5,7 +5,7 @@ with the row of writing: as high as letters, at the same level, next to ink alre
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -20,6 +20,7 @@ OWN_SHARE = 0.3  # of a component's ink in the writing area that makes it the fi
 OWN_SHARE_OF_MARK = 0.15  # the same of a tick box, as ticks may be much larger than their box
 RULE_BAND = 4  # pixels beside a removed rule in which flat components are its remains
 CELL_LINE_BAND = 3  # pixels beside a removed cell line in which only its remains stand
+RULED_BAND = 6  # pixels beside the middle of a removed line to write on in which only its remains stand
 SPECK = 10  # pixels of ink below which a component is dust
 
 Mask = NDArray[np.bool_]
@@ -35,6 +36,7 @@ class Strokes:
         layout: of the field.
         frame: the printed frame that was removed, if there was one, in pixels of the same raster.
         lines: the cell lines that were removed, if there were any, likewise.
+        ruled: the rows of the printed lines to write on that were removed.
     """
 
     parts: Components
@@ -42,6 +44,7 @@ class Strokes:
     layout: str
     frame: Frame | None = None
     lines: CellLines | None = None
+    ruled: list[float] = field(default_factory=list)
 
 
 def own_parts(fields: Sequence[Strokes]) -> list[Mask]:
@@ -79,6 +82,8 @@ def _judge(
     for strokes, place in zip(fields, places, strict=True):
         if strokes.lines is not None:
             remains[place] |= _cell_line_remains(boxes, place, strokes.lines)
+        if strokes.ruled:
+            remains[place] |= _line_remains(boxes, place, strokes.ruled)
     shares = np.array([OWN_SHARE_OF_MARK if one.layout == "mark" else OWN_SHARE for one in fields])
     inside = _ink_inside(boxes, areas, fields, field_of, some - firsts + 1, ~remains)
     keep = ~remains & (inside >= shares[field_of] * areas)
@@ -116,6 +121,13 @@ def _cell_line_remains(boxes: _Boxes, place: slice, lines: CellLines) -> Mask:
     left, right = boxes.left[place, None], boxes.right[place, None]
     middles, bands = lines.middles[lines.found], lines.widths[lines.found] / 2 + CELL_LINE_BAND
     within: Mask = (left >= middles - bands) & (right <= middles + bands + 1)
+    return np.logical_or.reduce(within, axis=1)
+
+
+def _line_remains(boxes: _Boxes, place: slice, ruled: Sequence[float]) -> Mask:
+    """bool: those components of one field, at ``place``, within the band of a removed line to write on."""
+    top, bottom, middles = boxes.top[place, None], boxes.bottom[place, None], np.array(ruled)
+    within: Mask = (top >= middles - RULED_BAND) & (bottom <= middles + RULED_BAND + 1)
     return np.logical_or.reduce(within, axis=1)
 
 
@@ -159,19 +171,19 @@ def _add_letters_beside(
     letter = (tall >= 0.3 * height) & (tall <= 1.2 * height) & ~keep & ~remains
     letter &= (y > area_top) & (y < area_bottom)
     after, before = letter & (x > area_right), letter & (x < area_left)
-    for field in np.unique(field_of[after | before]).tolist():
-        own, gap = keep[places[field]], 0.6 * fields[field].area.height
-        if not own.any() or fields[field].layout in ("comb", "mark"):
+    for number in np.unique(field_of[after | before]).tolist():
+        own, gap = keep[places[number]], 0.6 * fields[number].area.height
+        if not own.any() or fields[number].layout in ("comb", "mark"):
             continue
-        left, right = boxes.left[places[field]], boxes.right[places[field]]
+        left, right = boxes.left[places[number]], boxes.right[places[number]]
         edge = right[own].max()
-        candidates = np.flatnonzero(after[places[field]])
+        candidates = np.flatnonzero(after[places[number]])
         for index in candidates[np.argsort(left[candidates], kind="stable")]:
             if left[index] - edge <= gap:
                 own[index] = True
                 edge = max(edge, right[index])
         edge = left[own].min()
-        candidates = np.flatnonzero(before[places[field]])
+        candidates = np.flatnonzero(before[places[number]])
         for index in candidates[np.argsort(-right[candidates], kind="stable")]:
             if edge - right[index] <= gap:
                 own[index] = True
