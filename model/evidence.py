@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from model.alphabets import charset_mask
+from model.alphabets import CHARACTERS, charset_mask
 from model.lattice import Lattice, Reading
 
 _LEAST_DOUBT = 1e-3  # labels that won by more than its logarithm make a reading no surer
@@ -64,10 +64,13 @@ def evidence_of_rows(
     allowed = np.repeat([charset_mask(charsets[row]) for row in read], lengths, axis=0)
     log_probs[~allowed] = -np.inf
     high = np.concatenate([lattices[row].bounds[chosen[row], 1] for row in read]) <= 0
-    every, best = np.arange(len(log_probs)), log_probs.argmax(axis=1)
+    every = np.arange(len(log_probs))
+    labels = np.array([CHARACTERS.find(one.label) for row in read for one in readings[row].characters])
+    # What was read, which a rule may have chosen against the ink; punctuation is no class.
+    best = np.where(labels >= 0, labels, log_probs.argmax(axis=1))
     first = log_probs[every, best]
     log_probs[every, best] = -np.inf
-    doubts = np.exp(log_probs.max(axis=1) - first, dtype=np.float64)
+    doubts = np.exp(np.minimum(log_probs.max(axis=1) - first, 50.0), dtype=np.float64)
     starts = np.concatenate([lattices[row].starts[chosen[row]] for row in read])
     widths = np.concatenate([lattices[row].stops[chosen[row]] for row in read]) - starts
     pieces = [0, *accumulate(len(lattices[row].piece_ink) for row in read)]

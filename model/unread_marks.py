@@ -52,7 +52,7 @@ def _has_mark(lattice: Lattice, reading: Reading, digits: bool) -> bool:
     bodies = [k for k, whole in enumerate(lattice.whole.tolist()) if whole]
     # Of two characters the larger one may be the only other.
     usual = SMALL * max(_median([box[3] - box[1] for box in read]), max(box[3] - box[1] for box in read[:2]))
-    if all(bounds[k][3] - bounds[k][1] > usual for k in (*chosen, *bodies)):
+    if usual <= 0.0 or all(bounds[k][3] - bounds[k][1] > usual for k in (*chosen, *bodies)):
         return False
     for place, box in enumerate(read):
         others = read[:place] + read[place + 1 :]

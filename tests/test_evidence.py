@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from model.alphabets import CHARACTERS, CLASS_COUNT
+from model.automata import Lexicon
 from model.calibration import Calibration, ConfidenceMap
 from model.calibration_fit import fit_map
+from model.classifier import model_card
+from model.constraints import read_rows
 from model.evidence import Evidence, evidence_of
-from model.lattice import CharacterReading, Lattice, Reading
+from model.lattice import CharacterReading, Constraint, Lattice, Reading
 
 
 def lattice(
@@ -42,6 +45,31 @@ def test_the_least_sure_labels_count_and_only_against_labels_of_the_charset():
 def test_labels_that_win_by_far_are_no_surer():
     row = lattice([{"1": 1.0}], [1.0])
     assert evidence_of(row, reading("1", [0]), "digits").margin == pytest.approx(np.log(1000), rel=1e-3)
+
+
+def test_a_label_that_a_rule_chose_against_the_ink_has_lost():
+    row = lattice([{"1": 0.9, "7": 0.001}], [1.0])
+    assert evidence_of(row, reading("7", [0]), "digits").margin == pytest.approx(-np.log(900.001), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("charset", "ink", "values"),
+    [
+        ("digits", "995415", ["995416", "123456"]),
+        ("digits", "880253", ["380253"]),
+        ("upper", "HAMBURG", ["HOMBURG", "BERLIN"]),
+    ],
+)
+@pytest.mark.parametrize("sure", [0.9, 0.999, 0.99999])
+def test_a_value_of_a_list_that_the_ink_contradicts_is_not_believed(charset, ink, values, sure):
+    row = lattice([{character: sure} for character in ink], [1.0] * len(ink))
+    constraint = Constraint(charset, len(ink), len(ink), automaton=Lexicon.of(values))
+    [read] = read_rows([row], [constraint])
+    assert read.text in (*values, ink)
+    shipped = Calibration.of_card(model_card())
+    assert shipped.apply(read, charset, row).confidence < 0.5 or read.text == ink
+    [right] = read_rows([row], [Constraint(charset, len(ink), len(ink), automaton=Lexicon.of([ink]))])
+    assert shipped.apply(right, charset, row).confidence > 0.9
 
 
 def test_ink_of_no_character_is_left_out():
