@@ -120,10 +120,12 @@ class SteeredLattice:
 
     def best_paths(self, limit: int) -> Iterator[Path]:
         """Yields up to ``limit`` accepted paths, best first."""
-        queue: list[tuple[float, int, float, int, int, tuple]] = [(-self.best_score, 0, 0.0, 0, 0, ())]
+        # Of equal scores the one that came farthest goes first: else all ways to break ties are searched.
+        queue: list[tuple[float, int, int, float, int, int, tuple]]
+        queue = [(-self.best_score, 0, 0, 0.0, 0, 0, ())]
         pushed = 0
         while queue and limit:
-            final, _, score, border, number, steps = heapq.heappop(queue)
+            final, _, _, score, border, number, steps = heapq.heappop(queue)
             if final == inf:
                 return
             if border == self._pieces:
@@ -136,7 +138,8 @@ class SteeredLattice:
                     pushed += 1
                     longer = steps if candidate == SKIP else (steps, candidate, label)
                     total = -(score + value + rest)
-                    heapq.heappush(queue, (total, pushed, score + value, stop, after, longer))
+                    entry = (round(total, 9), -stop, pushed, score + value, stop, after, longer)
+                    heapq.heappush(queue, entry)
 
     def log_mass(self, temperature: float) -> float:
         """Logarithm of the summed weights exp(score / temperature) of all accepted paths."""

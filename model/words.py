@@ -133,11 +133,12 @@ def _draft(row: ScoredLattice, found: WordRow, marks: Sequence[_Mark], confidenc
             known = ((label, confidence) for label in word.labels)
             sure.update(zip(word.candidates, known, strict=True))
     sure.update({mark.candidate: (mark.label, mark.probability) for mark in marks})
-    names, ends = row.scores.characters, [*(word.start for word in found.words[1:]), pieces]
-    spelt: list[list[tuple[int, int]]] = []  # candidates and labels of each word, and of what stands after it
-    for word, end in zip(found.words, ends, strict=False):
-        after = [(mark.candidate, mark.label) for mark in marks if word.stop <= mark.piece < end]
-        spelt.append([*zip(word.candidates, word.labels, strict=True), *after])
+    names, edges = row.scores.characters, [0, *(word.start for word in found.words[1:]), pieces]
+    spelt: list[list[tuple[int, int]]] = []  # candidates and labels of each word and of the marks at it
+    for word, first, end in zip(found.words, edges, edges[1:], strict=False):
+        own = [(mark.candidate, mark.label) for mark in marks if first <= mark.piece < end]
+        steps = [*zip(word.candidates, word.labels, strict=True), *own]
+        spelt.append(sorted(steps, key=lambda step: scores.starts[step[0]]))
     text = " ".join(["".join([names[label] for _, label in word]) for word in spelt])
     candidates, labels = ([step[k] for word in spelt for step in word] for k in (0, 1))
     chain = LatticeChain(scores, LengthCounter.of(0, pieces, pieces), row.options.temperature)

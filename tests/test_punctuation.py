@@ -127,6 +127,12 @@ class TestWordsOfADictionary:
         assert "".join(character.label for character in reading.characters) == "thehouse,inLima."
         assert [character.candidate for character in reading.characters] == list(range(16))
 
+    @pytest.mark.parametrize("text", ["22/8/95", "6.8.1994", "369-4205", "-Lima", ".Lima"])
+    def test_no_mark_is_lost(self, text):
+        reading = self.read(text)
+        assert reading.text.replace(" ", "") == text
+        assert "".join(character.label for character in reading.characters) == text
+
     def test_they_cost_a_word_none_of_its_confidence(self):
         with_mark, without = self.read("Lima."), self.read("Lima")
         assert with_mark.text == "Lima."
