@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from segmentation.fields import FieldInk
+from segmentation.fields import USUAL_HEIGHT, FieldInk
 
 MIN_WRITING = 0.22  # longer side of the largest stroke where something is written, in heights of the area
-USUAL_HEIGHT = 90.0  # pixels at 300 dpi of a writing area; in a higher one, writing is not larger
 STRAY_LENGTH = 1.6  # heights of the writing area from which a straight thin line is none of a character's
 STRAIGHT = 0.06  # standard deviation across a stray line, as a share of that along it, at most ...
 THICK = 0.05  # ... and in heights of the writing area: joined letters, and what is filled, are thicker

@@ -2,7 +2,8 @@
 
 A corner that is folded or torn off, a label, a page fed askew: what was written there is not empty, it is not
 to be seen. The printed frame tells: on a page whose frames are seen, one that is not lies under something, or
-was looked for in the wrong place. And so does ink of no field: a blot, a bar that blackens a name.
+was looked for in the wrong place. And so does ink of no field, or that is solid: a blot, a bar that blackens
+a name.
 """
 
 from collections.abc import Sequence
@@ -10,14 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.fields import FieldInk
+from segmentation.fields import USUAL_HEIGHT, FieldInk
 from segmentation.registration import Registration
 from segmentation.templates import FieldSpec
 
 MARGIN = 0.02  # inches of a box, the printed frame among them, that may be beyond the page
 USUAL = 0.7  # median inked share of the frames of a page on which each of them should be seen
 LESS = 0.2  # by which a frame is seen less than that, if something lies over it
-BLACKENED = 0.15  # of a writing area under ink that is not the field's own, if that lies over it
+BLACKENED = 0.15  # squares of a writing area's height of ink that is not the field's own, if it lies over it
+PATCH = 0.2  # of that height in both directions, at least, of a component that is blackened ...
+SOLID = 0.8  # ... and the share of its box that is ink
 
 
 def not_whole(
@@ -38,9 +41,8 @@ def not_whole(
         bool (N,).
     """
     matrices = np.array([place.matrix for _, place in places]).reshape(-1, 2, 3)
-    blackened = np.array([ink.blotted >= BLACKENED for ink, _ in places], bool)
-    covered = _covered(specs, [ink for ink, _ in places])
-    return _beyond(specs, matrices, shape, dpi) | covered | blackened
+    inks = [ink for ink, _ in places]
+    return _beyond(specs, matrices, shape, dpi) | _covered(specs, inks) | _blackened(specs, inks)
 
 
 def _beyond(
@@ -63,6 +65,23 @@ def _covered(specs: Sequence[FieldSpec], inks: Sequence[FieldInk]) -> NDArray[np
     shares = np.array([ink.frame_seen for ink in inks], np.float64)
     gaps = np.array([ink.frame_gap for ink in inks], np.float64)
     usual = float(np.median(shares[framed])) if framed.any() else 0.0
-    if usual < USUAL:  # the print is paler than the threshold of ink, and tells nothing
-        return np.zeros(len(specs), bool)
+    if usual < USUAL:
+        # The print is paler than the threshold of ink and tells nothing; and so may be all that is written.
+        nothing = framed.any() and not any(len(ink.parts) for ink in inks)
+        return np.full(len(specs), nothing)
     return framed & ((shares < usual - LESS) | (gaps > 0))
+
+
+def _blackened(specs: Sequence[FieldSpec], inks: Sequence[FieldInk]) -> NDArray[np.bool_]:
+    """Whether ink that is no stroke lies in a field, bool (N,); what fills a tick box is a mark."""
+    blackened = np.array([ink.blotted >= BLACKENED for ink in inks], bool)
+    if not inks:
+        return blackened
+    boxes = np.concatenate([ink.parts.boxes for ink in inks])
+    areas = np.concatenate([ink.parts.areas for ink in inks])
+    field_of = np.repeat(np.arange(len(inks)), [len(ink.parts) for ink in inks])
+    heights = np.array([min(ink.area.height, USUAL_HEIGHT) for ink in inks])
+    solid = areas >= SOLID * boxes[:, 2] * boxes[:, 3]
+    solid &= boxes[:, 2:].min(axis=1, initial=np.iinfo(np.int32).max) >= PATCH * heights[field_of]
+    text = np.array([spec.layout != "mark" for spec in specs], bool)
+    return blackened | (text & (np.bincount(field_of[solid], minlength=len(inks)) > 0))

@@ -27,7 +27,8 @@ SPARE_COMPONENTS = 250  # what a field may have besides four for each of its cha
 AROUND = 0.35  # of the side of a tick box, along which a stroke around it is seen
 STRAIGHT_SIDE = 0.8  # of a tick box's side, of a run of ink that is a printed line and no stroke around it
 MOST_STRAIGHT = 0.5  # of the ink around a tick box in such runs
-BLOT = 0.1  # of the writing area, as much ink as a component has at least to be large
+USUAL_HEIGHT = 90.0  # pixels at 300 dpi of a writing area; in a higher one, writing is not larger
+BLOT = 0.1  # squares of that height, as much ink as a component has at least to be large
 MOST_EMPTY = 1.5  # area of a part of the page laid upright at once, in areas of the regions in it
 SMALL = 4.0  # square inches that such a part may have besides
 
@@ -44,7 +45,7 @@ class FieldInk:
             any other field.
         frame_seen: inked share of the printed frame, as ``Frame.seen``; 1 for a field without a frame.
         frame_gap: pixels of it that miss at once, as ``Frame.gap``.
-        blotted: share of the writing area, 0..1, under large ink that is not the field's own.
+        blotted: ink in the writing area that is large and not the field's own, in squares of its height.
         ringed: whether a stroke goes around it; told of tick boxes only.
     """
 
@@ -248,14 +249,15 @@ def _field_ink(spec: FieldSpec, raster: _Raster, cleaned: _Cleaned, own: NDArray
 
 
 def _blotted(strokes: Strokes, own: NDArray[np.bool_]) -> float:
-    """The share of a writing area, 0..1, under large components that are not own."""
+    """The ink of large components that are not own in a writing area, in squares of its height."""
     area, parts = strokes.area, strokes.parts
-    large = np.flatnonzero(~own & (parts.areas >= BLOT * area.width * area.height))
+    square = min(area.height, USUAL_HEIGHT) ** 2
+    large = np.flatnonzero(~own & (parts.areas >= BLOT * square))
     if not len(large):
         return 0.0
     left, top = max(0, round(area.x)), max(0, round(area.y))
     inside = parts.labels[top : max(top, round(area.bottom)), left : max(left, round(area.right))]
-    return float(np.isin(inside, large + 1).sum() / (area.width * area.height))
+    return float(np.isin(inside, large + 1).sum() / square)
 
 
 def _ringed(strokes: Strokes) -> bool:

@@ -97,10 +97,10 @@ def register_best(gray: Gray, templates: Sequence[FormTemplate]) -> tuple[FormTe
     """
     finder = RuleFinder(gray)
     errors: list[RegistrationError] = []
-    for turn in QUARTER_TURNS if len(templates) > 1 else [None]:
+    # Forms look much the same upside down: a fit is believed when both ways to lie were tried.
+    for turns in (QUARTER_TURNS[:2], QUARTER_TURNS[2:]) if len(templates) > 1 else [QUARTER_TURNS]:
         fits: list[tuple[FormTemplate, Registration]] = []
         for template in templates:
-            turns = QUARTER_TURNS if turn is None else (turn,)
             try:
                 fits.append((template, register_rules(finder, template, turns)))
             except RegistrationError as error:

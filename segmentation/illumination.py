@@ -19,7 +19,7 @@ PALE = 160.0  # grey value of the darkest ink of a faint scan, at least ...
 FAINT = 40.0  # ... and by how much it is darker than the paper, or it is noise
 BLACKEST = 0.3  # percentage of the pixels that are as dark
 SOFT = 0.3  # of the way from the paper to these, at least: what is paler are soft edges
-APART = 8  # pixels between those that tell
+APART, FAR = 8, 32  # pixels between those that tell what ink is, and what paper is
 
 
 def even_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -118,8 +118,10 @@ def otsu_level(gray: NDArray[np.uint8]) -> float:
 
 def ink_threshold(gray: NDArray[np.uint8]) -> float:
     """The grey value, 0..255, that best parts ink from paper over the whole page (Otsu, on a sample)."""
-    # On a page of only black and white Otsu returns black; between both is where blended pixels part.
-    level = max(otsu_level(gray), LOWEST)
+    level = otsu_level(gray) + 0.5  # what is as dark as the level is ink
+    if level < LOWEST:
+        # On a page of only black and white Otsu returns black; between both is where blended pixels part.
+        level = max(level, min(LOWEST, float(np.median(gray[::FAR, ::FAR])) / 2))
     if level < HIGHEST:
         return level
     some = gray[::APART, ::APART]

@@ -1,7 +1,9 @@
 """Of several forms a page goes to the one that fits it best."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from own_forms import membership, random_form, renamed
@@ -16,6 +18,7 @@ from segmentation.rendering import render_blank
 from segmentation.scanner import random_settings, scan
 from segmentation.templates import TemplateError, load_template
 
+COMB = Path(__file__).parent.parent / "sample_forms" / "comb"
 FORMS = (load_template("hsf"), membership(), renamed(random_form(np.random.default_rng(5)), "other"))
 
 
@@ -38,6 +41,17 @@ def test_each_page_goes_to_its_own_form(form, order):
 def test_turned_pages_too(turns):
     page = np.ascontiguousarray(np.rot90(scanned(FORMS[1])[0], turns))
     assert register_best(page, FORMS)[0].name == "membership"
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_a_turned_page_is_not_taken_upside_down(turns):
+    """Of a comb more than half of the rules fit the wrong way round."""
+    form = load_template(str(COMB / "membership.toml"))
+    upright = cv2.imread(str(COMB / "form_0001.png"), cv2.IMREAD_GRAYSCALE)
+    page = np.ascontiguousarray(np.rot90(upright, turns))
+    alone, among = register_best(page, [form])[1], register_best(page, [form, FORMS[0]])[1]
+    assert abs(alone.skew - among.skew) < 1
+    assert among.matched == alone.matched
 
 
 def test_a_form_of_few_rules_that_fit_by_chance_does_not_win():

@@ -1,5 +1,6 @@
 """Fields that a scan does not show whole go to people: the page ends in them, or something lies over them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from pipeline.classifying import classify_pages
 from pipeline.options import JobOptions
 from pipeline.reading import page_rows
 from pipeline.records import PageKey, PageToClassify
+from segmentation.components import find_components
 from segmentation.coverage import not_whole
 from segmentation.fields import FieldInk, cut_field, surroundings
 from segmentation.finding import register_best
@@ -71,7 +73,7 @@ def test_no_field_of_a_whole_page_is_doubted(page):
 def test_what_a_band_covers_is_not_blank(page, networks, level):
     """A label, a flap of the envelope: of eight fields nothing is left; no other one is doubted."""
     whole = rows_of(page, networks)
-    page[600:1100] = level
+    page[690:1040] = level
     rows = rows_of(page, networks)
     covered = [f"fld_{number:02}" for number in range(3, 11)]
     assert all(whole[name]["text"] for name in covered)
@@ -137,7 +139,12 @@ def test_where_hardly_any_frame_is_seen_their_absence_says_nothing():
     unseen = [
         (FieldInk(ink.parts, ink.area, ink.to_page, frame_seen=0.0), found) for ink, found in inks(page)
     ]
-    assert names(page, unseen) == []
+    assert names(page, unseen) == [spec.name for spec in TICKS.fields]  # all of the page may be too pale
+    written = [
+        *unseen[:5],
+        (replace(unseen[5][0], parts=find_components(np.ones((9, 9), bool))), unseen[5][1]),
+    ]
+    assert names(page, written) == []
     some = [*pale[:4], unseen[4], pale[5]]
     assert names(page, some) == ["low"]
 
@@ -174,3 +181,23 @@ def test_a_narrow_label_across_a_long_field_is_seen():
         broken[top - 10 : top + 15, x : x + 7] = 255
         broken[top + round(box.height) - 15 : top + round(box.height) + 10, x : x + 7] = 255
     assert doubtful(broken) == []
+
+
+def test_a_blackened_character_is_doubted(page, networks):
+    """Filled, a digit looks like a thick 1."""
+    options = JobOptions(inputs=("a",), output="o", template=HSF)
+    (classified,) = classify_pages(
+        [PageToClassify(PageKey("a", 1), "h", segment_page(page, HSF), {})], networks
+    )
+    read = page_rows(classified.page, classified.log_probs, options, read_rows)
+    boxes = [row for row in read.characters if row["field"] == "fld_12"]
+    x, y, wide, high = (round(boxes[1][f"box_{side}"]) for side in ("x", "y", "width", "height"))
+    page[y : y + high, x : x + wide] = 0
+    assert doubtful(page) == ["fld_12"]
+
+
+def test_a_patch_that_reaches_into_a_field_is_seen_however_long_the_field_is(page):
+    box = {one.name: one.box for one in segment_page(page, HSF).fields}["fld_03"]
+    left, top, bottom = int(box[0]), int(box[1]), int(box[1] + box[3])
+    page[top - 120 : bottom + 120, left - 100 : left + 60] = 0
+    assert "fld_03" in doubtful(page)

@@ -158,7 +158,15 @@ def test_the_threshold_lies_between_ink_and_paper():
     faint[100:200, 100:200] = 120
     assert 119 < ink_threshold(faint) <= 200
     for value in (0, 255):
-        assert 64 <= ink_threshold(np.full((1, 1), value, np.uint8)) <= 208
+        assert 0 < ink_threshold(np.full((1, 1), value, np.uint8)) <= 208
+
+
+@pytest.mark.parametrize(("ink", "paper"), [(0, 15), (0, 60), (150, 252), (40, 120), (0, 255)])
+def test_what_is_as_dark_as_the_ink_is_below_the_threshold_and_paper_is_not(ink, paper):
+    """Twelve bits of grey in sixteen decode to 0..15; of two levels, the darker one is Otsu's."""
+    page = np.full((640, 640), paper, np.uint8)
+    page[100:140, 100:500] = ink
+    assert ink < ink_threshold(page) < paper
 
 
 @pytest.mark.skipif(not DATA, reason="FORMSCRIBE_DATA names no folder of real pages")
