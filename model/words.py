@@ -136,7 +136,13 @@ def _draft(row: ScoredLattice, found: WordRow, marks: Sequence[_Mark], confidenc
     names, edges = row.scores.characters, [0, *(word.start for word in found.words[1:]), pieces]
     spelt: list[list[tuple[int, int]]] = []  # candidates and labels of each word and of the marks at it
     for word, first, end in zip(found.words, edges, edges[1:], strict=False):
-        own = [(mark.candidate, mark.label) for mark in marks if first <= mark.piece < end]
+        # Within a word of the dictionary a mark is a speck or a piece of a letter; other strings may have any.
+        own = [
+            (mark.candidate, mark.label)
+            for mark in marks
+            if first <= mark.piece < end
+            and (word.node == STRANGE or not word.start <= mark.piece < word.stop)
+        ]
         steps = [*zip(word.candidates, word.labels, strict=True), *own]
         spelt.append(sorted(steps, key=lambda step: scores.starts[step[0]]))
     text = " ".join(["".join([names[label] for _, label in word]) for word in spelt])
