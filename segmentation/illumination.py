@@ -20,6 +20,7 @@ FAINT = 40.0  # ... and by how much it is darker than the paper, or it is noise
 BLACKEST = 0.3  # percentage of the pixels that are as dark
 SOFT = 0.3  # of the way from the paper to these, at least: what is paler are soft edges
 APART, FAR = 8, 32  # pixels between those that tell what ink is, and what paper is
+FEW_GREYS = 0.005  # of the pixels, of one grey level on a page that has only a few
 
 
 def even_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -118,10 +119,12 @@ def otsu_level(gray: NDArray[np.uint8]) -> float:
 
 def ink_threshold(gray: NDArray[np.uint8]) -> float:
     """The grey value, 0..255, that best parts ink from paper over the whole page (Otsu, on a sample)."""
-    level = otsu_level(gray) + 0.5  # what is as dark as the level is ink
+    level, some = otsu_level(gray), gray[::FAR, ::FAR]
+    if np.count_nonzero(some == level) >= FEW_GREYS * some.size:
+        level += 0.5  # of a few greys the level is one, the lightest of the ink
     if level < LOWEST:
         # On a page of only black and white Otsu returns black; between both is where blended pixels part.
-        level = max(level, min(LOWEST, float(np.median(gray[::FAR, ::FAR])) / 2))
+        level = max(level, min(LOWEST, float(np.median(some)) / 2))
     if level < HIGHEST:
         return level
     some = gray[::APART, ::APART]
