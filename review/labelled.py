@@ -18,6 +18,7 @@ from model.datasets.corrections import Corrections, make_corrections, page_name,
 from pipeline.results import ResultsError, open_results
 from review.verified import DatabaseError, database_path, read_verified
 
+_KNOWN = frozenset(CHARACTERS)
 _NEWEST_TEXTS = """
     SELECT run, sha256, page, template, field, text FROM (
         SELECT DISTINCT ON (sha256, page, template, field) * FROM corrections ORDER BY id DESC
@@ -148,7 +149,7 @@ def label_field(
             labels[one.position] = one.label
         elif verdict == "wrong" and labels.get(one.position) == one.label:
             del labels[one.position]
-    return {position: label for position, label in labels.items() if label and label in CHARACTERS}
+    return {position: label for position, label in labels.items() if label in _KNOWN}
 
 
 def write_crops(output: Path, database_url: str | None, path: Path) -> LabelledCounts:
@@ -178,7 +179,7 @@ def _without_repeats(rows: list[tuple[_Field, _Read, str]]) -> list[tuple[_Field
 
 def _put_together(rows: list[tuple[_Field, _Read, str]]) -> Corrections:
     # Punctuation is no class of the model: what was read so says nothing about it.
-    known = [row for row in rows if row[1].charset in CHARSETS and row[1].label in CHARACTERS]
+    known = [row for row in rows if row[1].charset in CHARSETS and row[1].label in _KNOWN]
     return make_corrections(
         np.frombuffer(b"".join(read.crop for _, read, _ in known), np.uint8).reshape(-1, 28, 28).copy(),
         np.array([label for _, _, label in known], np.str_),

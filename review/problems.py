@@ -6,7 +6,7 @@ CODES = {
     "bad_request": "The request is malformed.",
     "invalid_request": "A value is missing, of the wrong type or out of range; `errors` names each.",
     "empty_text": "A text without characters: use the verdict `blank`.",
-    "bad_mark": "The verdict `label` of a character needs a label; the others have none.",
+    "bad_mark": "The verdict `label` of a character needs a label, one character; the others have none.",
     "unauthorized": "A token is needed.",
     "forbidden_origin": "The request comes from another site.",
     "forbidden_host": "The name in the address is not one this server answers to.",

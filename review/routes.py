@@ -186,6 +186,8 @@ def mark_characters(body: bodies.MarksBody, desk: AskedDesk) -> Row:
     for mark in body.marks:
         if (mark.verdict == "label") != (mark.label is not None):
             raise ProblemError(422, "bad_mark", "The verdict label needs a label; the others have none.")
+        if mark.label is not None and len(mark.label) != 1:  # composed, an accent is no character beside
+            raise ProblemError(422, "bad_mark", "A label is one character.", id=mark.id)
         said.append((_parsed_character(mark.id), mark.verdict, mark.label))
     return {"saved": len(said), "returned": desk.marks.save(body.verifier, said)}
 

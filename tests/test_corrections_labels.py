@@ -29,6 +29,7 @@ def read(text, charset="digits"):
         ("123", "193", {1: ("2", "label", "4")}, {0: "1", 1: "4", 2: "3"}),
         ("123", "193", {1: ("8", "right", None)}, {0: "1", 1: "9", 2: "3"}),  # a mark of another reading
         ("123", None, {1: ("2", "label", "é"), 2: ("3", "label", "")}, {}),
+        ("123", "123", {1: ("2", "label", "AB")}, {0: "1", 2: "3"}),  # no one character
     ],
 )
 def test_labels_of_a_field(was_read, text, marks, expected):

@@ -167,6 +167,12 @@ def test_the_grid(client):
         json={"verifier": "a", "marks": [{"id": first["id"], "verdict": "wrong", "label": "1"}]},
     )
     check_problem(bad, 422, "bad_mark")
+    for label, status in (("AB", 422), ("e\u0301", 200)):  # the latter is é
+        mark = {"id": first["id"], "verdict": "label", "label": label}
+        answer = client.post("/api/characters/marks", json={"verifier": "a", "marks": [mark]})
+        assert answer.status_code == status
+    shown = client.get("/api/characters?label=7&order=source&limit=1").json()["characters"][0]
+    assert shown["mark"]["label"] == "é"
 
 
 def test_a_scan_that_is_gone_is_said_so_and_the_field_can_be_answered(tmp_path):
