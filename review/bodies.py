@@ -270,10 +270,11 @@ class CharacterList(BaseModel):
 
 
 class MarksSaved(BaseModel):
-    """How many marks are on the disk, and which fields went back to the queue."""
+    """How many marks are on the disk, which fields went back to the queue, which characters are gone."""
 
     saved: int
     returned: list[str]
+    lost: list[str]
 
 
 class Prediction(BaseModel):

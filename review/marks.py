@@ -1,6 +1,8 @@
 """What people say about single characters; a field with a wrong one goes back to the queue."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -8,12 +10,32 @@ from pipeline.options import utc_now
 from review.database import Database
 from review.intake import verdicts_of
 from review.keys import CharacterKey, FieldKey
-from review.problems import ProblemError
 from review.queue import Queue
 from review.readings import Readings, Row, key_of
 from review.tables import character_marks
 
-Said = tuple[CharacterKey, str, str | None]
+
+class Said(NamedTuple):
+    """What somebody says about a character: ``right``, ``wrong``, or ``label`` and the label."""
+
+    key: CharacterKey
+    verdict: str
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of marks.
+
+    Attributes:
+        saved: marks that are on the disk.
+        returned: ids of fields that are in the queue again.
+        lost: ids of characters that no run has read; their marks are not kept.
+    """
+
+    saved: int
+    returned: list[str]
+    lost: list[str]
 
 
 class Marks:
@@ -28,30 +50,20 @@ class Marks:
         with self._database.reading() as connection:
             return _latest(connection, keys)
 
-    def save(self, verifier: str, said: Sequence[Said]) -> list[str]:
+    def save(self, verifier: str, said: Sequence[Said]) -> Kept:
         """Keeps marks, and sends the fields with wrong characters back to the queue.
 
         A field of which somebody has since written another text than was read is not asked for again.
-
-        Returns:
-            The ids of fields that are in the queue again.
-
-        Raises:
-            ProblemError: 404 no run has read one of the characters; nothing is kept then.
         """
-        keys = [key for key, _, _ in said]
-        read = self._readings.characters_of(keys)
-        missing = next((key for key in keys if key not in read), None)
-        if missing is not None:
-            raise ProblemError(
-                404, "no_such_character", "No complete run has read this character.", id=missing.id
-            )
-        with self._database.writing() as connection:
-            connection.execute(
-                sa.insert(character_marks),
-                [_entry(key, read[key], verifier, verdict, label) for key, verdict, label in said],
-            )
-        return self._return_fields([key.field for key, verdict, _ in said if verdict != "right"])
+        read = self._readings.characters_of([one.key for one in said])
+        good = [one for one in said if one.key in read]
+        lost = [one.key.id for one in said if one.key not in read]
+        if good:
+            with self._database.writing() as connection:
+                entries = [_entry(one, read[one.key], verifier) for one in good]
+                connection.execute(sa.insert(character_marks), entries)
+        returned = self._return_fields([one.key.field for one in good if one.verdict != "right"])
+        return Kept(len(good), returned, lost)
 
     def _return_fields(self, keys: Sequence[FieldKey]) -> list[str]:
         unique = list(dict.fromkeys(keys))
@@ -85,13 +97,13 @@ def _latest(connection: sa.Connection, keys: Sequence[CharacterKey]) -> dict[Cha
     return found
 
 
-def _entry(key: CharacterKey, read: Row, verifier: str, verdict: str, label: str | None) -> Row:
+def _entry(said: Said, read: Row, verifier: str) -> Row:
     return {
-        **key.field._asdict(),
-        "position": key.position,
+        **said.key.field._asdict(),
+        "position": said.key.position,
         "read_label": read["label"],
-        "verdict": verdict,
-        "label": label,
+        "verdict": said.verdict,
+        "label": said.label,
         "verifier": verifier,
         "created": utc_now(),
         "run": read["run"],

@@ -9,6 +9,7 @@ from review import bodies
 from review.desk import Desk, said_of
 from review.intake import verdicts_of
 from review.keys import FIELD_ID, CharacterKey, FieldKey, parse_character_id, parse_field_id
+from review.marks import Kept, Said
 from review.pictures import crop_address
 from review.problems import ProblemError
 from review.readings import Row, key_of
@@ -180,16 +181,19 @@ def list_characters(
 
 
 @router.post("/api/characters/marks", response_model=bodies.MarksSaved)
-def mark_characters(body: bodies.MarksBody, desk: AskedDesk) -> Row:
-    """Keeps marks of characters; a field with a wrong one goes back to the queue, even if it was accepted."""
+def mark_characters(body: bodies.MarksBody, desk: AskedDesk) -> Kept:
+    """Keeps marks of characters; a field with a wrong one goes back to the queue, even if it was accepted.
+
+    Characters that no complete run has read any more come back in `lost`; the other marks are kept.
+    """
     said = []
     for mark in body.marks:
         if (mark.verdict == "label") != (mark.label is not None):
             raise ProblemError(422, "bad_mark", "The verdict label needs a label; the others have none.")
         if mark.label is not None and len(mark.label) != 1:  # composed, an accent is no character beside
             raise ProblemError(422, "bad_mark", "A label is one character.", id=mark.id)
-        said.append((_parsed_character(mark.id), mark.verdict, mark.label))
-    return {"saved": len(said), "returned": desk.marks.save(body.verifier, said)}
+        said.append(Said(_parsed_character(mark.id), mark.verdict, mark.label))
+    return desk.marks.save(body.verifier, said)
 
 
 @router.get(

@@ -13,6 +13,7 @@ import pytest
 from jobs.cli import main
 from jobs.exit_codes import ExitCode
 from review.keys import CharacterKey
+from review.marks import Said
 from tests.desk_folder import field, key_of, open_desk, slips, write_run
 
 
@@ -26,7 +27,7 @@ def output(tmp_path: Path) -> Path:
         desk.queue.answer(key_of(output, f"{scan}.png", "a"), "ann", verdict, text)
     desk.queue.answer(key_of(output, "s0.png", "b"), "bob", "text", "taken back")
     desk.queue.undo(key_of(output, "s0.png", "b"), "bob")
-    desk.marks.save("bob", [(CharacterKey(key_of(output, "s0.png", "c"), 0), "label", "1")])
+    desk.marks.save("bob", [Said(CharacterKey(key_of(output, "s0.png", "c"), 0), "label", "1")])
     desk.close()
     return output
 

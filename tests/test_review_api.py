@@ -158,7 +158,7 @@ def test_the_grid(client):
         {"id": found["characters"][1]["id"], "verdict": "right"},
     ]
     saved = client.post("/api/characters/marks", json={"verifier": "ann", "marks": marks}).json()
-    assert saved == {"saved": 2, "returned": [first["field_id"]]}
+    assert saved == {"saved": 2, "returned": [first["field_id"]], "lost": []}
     assert client.get("/api/progress").json()["remaining"] == 7
     shown = client.get("/api/characters?label=7&order=source&limit=1").json()["characters"][0]
     assert shown["mark"] == {"verdict": "label", "label": "1"}

@@ -522,6 +522,30 @@ def test_characters_are_marked_by_keyboard_and_their_fields_come_back(chromium, 
     assert {mark["verdict"] for mark in marks[2:]} == {"right"}
 
 
+def test_a_mark_of_a_character_that_is_gone_is_dropped_and_told(chromium, output, address):
+    keep = """() => {
+        const key = `formscribe.marks.${document.documentElement.dataset.desk}`;
+        const id = Object.keys(JSON.parse(localStorage.getItem(key)))[0];
+        const gone = id.replace(/\\.\\d+$/, ".99");
+        const marks = { [gone]: { verdict: "wrong", label: null }, [id]: { verdict: "wrong", label: null } };
+        localStorage.setItem(key, JSON.stringify(marks));
+    }"""
+    with visit(chromium, address) as visited:
+        page = visited.open("/grid?label=1")
+        page.wait_for_selector("#tile-2")
+        press(page, " ")
+        page.evaluate(keep)
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.reload()
+        page.wait_for_selector("#tile-2")
+        assert page.inner_text("#saves") == "2 marks not sent"
+        press(page, "Enter")
+        page.wait_for_selector("#saves[data-state=idle]")
+        assert "1 mark dropped" in page.inner_text("#banner")
+        assert "1 mark saved" in page.inner_text("#tally")
+    assert len(read_verified(output).character_marks) == 1
+
+
 def test_while_the_server_is_away_the_page_says_so(chromium, output):
     desk = open_desk(output)
     with desk_server(desk) as address, visit(chromium, address) as visited:

@@ -16,6 +16,7 @@ from jobs.cli import main
 from jobs.exit_codes import ExitCode
 from review.database import Database
 from review.keys import CharacterKey, parse_field_id
+from review.marks import Said
 from review.tables import corrections, metadata, queue
 from review.verified import read_verified
 from tests.desk_folder import field, key_of, open_desk, slips, write_run
@@ -90,7 +91,7 @@ def test_the_same_answers_as_in_sqlite(address, tmp_path, capsys):
     desk.queue.answer(first, "ann", "text", "Ж9")
     desk.queue.answer(second, "ann", "blank", None)
     desk.queue.answer(second, "ann", "unreadable", None)
-    assert desk.marks.save("bob", [(CharacterKey(accepted, 0), "wrong", None)]) == [accepted.id]
+    assert desk.marks.save("bob", [Said(CharacterKey(accepted, 0), "wrong")]).returned == [accepted.id]
     desk.queue.undo(first, "ann")
     desk.queue.answer(first, "ann", "text", "99")
     scan = str(tmp_path / "scans" / "s0.png")

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from review.desk import Desk
 from review.keys import CharacterKey, parse_character_id, parse_field_id
+from review.marks import Kept, Said
 from review.problems import ProblemError
 from review.tables import corrections, kinds, queue, taken_runs, verifiers
 from tests.desk_folder import field, key_of, open_desk, slips, write_run
@@ -250,8 +251,8 @@ def test_a_wrong_character_sends_its_field_back(desk):
     desk.queue.answer(answered, "ann", "text", "11")  # another text than was read
     confirmed = key_of(output, "s0.png", "a")
     desk.queue.answer(confirmed, "ann", "text", "10")
-    said = [(CharacterKey(key, 0), "wrong", None) for key in (accepted, answered, confirmed)]
-    assert desk.marks.save("bob", said) == [accepted.id, confirmed.id]
+    said = [Said(CharacterKey(key, 0), "wrong") for key in (accepted, answered, confirmed)]
+    assert desk.marks.save("bob", said) == Kept(3, [accepted.id, confirmed.id], [])
     assert desk.queue.find(accepted)["state"] == "open"
     assert names(desk.lease("bob", 1, None, [])) == ["s0.a"]
     assert desk.verdict(confirmed)["text"] == "10"  # stands until somebody says otherwise
@@ -263,7 +264,7 @@ def test_a_wrong_character_sends_its_field_back(desk):
 def test_a_marked_field_stays_in_the_queue_when_a_newer_run_accepts_it_again(desk):
     output = desk.options.output
     key = key_of(output, "s0.png", "c")
-    desk.marks.save("bob", [(CharacterKey(key, 1), "label", "8")])
+    desk.marks.save("bob", [Said(CharacterKey(key, 1), "label", "8")])
     write_run(output, "run2", {str(output.parent / "scans" / "s0.png"): [field("c", "78", 0.97, "accepted")]})
     desk.take_in()
     assert desk.queue.find(key)["state"] == "open"
@@ -271,12 +272,13 @@ def test_a_marked_field_stays_in_the_queue_when_a_newer_run_accepts_it_again(des
     counted_as_kept(desk)
 
 
-def test_a_mark_of_no_character_keeps_nothing(desk):
+def test_a_mark_of_a_character_that_is_gone_keeps_no_other_from_being_saved(desk):
     key = key_of(desk.options.output, "s0.png", "c")
     good, bad = CharacterKey(key, 0), CharacterKey(key, 9)
-    with pytest.raises(ProblemError, match="No complete run"):
-        desk.marks.save("bob", [(good, "wrong", None), (bad, "wrong", None)])
-    assert desk.marks.latest([good]) == {}
+    kept = desk.marks.save("bob", [Said(bad, "wrong"), Said(good, "wrong")])
+    assert kept == Kept(1, [key.id], [bad.id])
+    assert desk.marks.latest([good, bad]).keys() == {good}
+    assert desk.marks.save("bob", [Said(bad, "wrong")]) == Kept(0, [], [bad.id])
 
 
 def test_ids_are_words_that_give_the_key_back(desk):

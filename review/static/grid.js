@@ -169,10 +169,10 @@ class Grid {
     }
     if (!this.#marks.size) return;
     try {
-      const { saved, returned } = await this.#marks.send(verifierName(), this.#items);
+      const { saved, returned, lost } = await this.#marks.send(verifierName(), this.#items);
       const back = returned ? ` ${plural(returned, "field")} went back to the desk.` : "";
       setText(byId("voice"), `${plural(saved, "mark")} saved.${back}`);
-      this.#tell("");
+      this.#tell(lost ? `${plural(lost, "mark")} dropped: no run has read these characters any more.` : "");
       setText(byId("tally"), `${plural(saved, "mark")} saved.${back}`);
       if (restIsRight && !byId("forth").disabled) this.#turn(1);
     } catch (problem) {

@@ -41,24 +41,29 @@ export class Marks {
     this.#keep();
   }
 
-  /** Sends all; items {id, mark} on the screen are told what stands of them now. Gives {saved, returned}. */
+  /**
+   * Sends all; items {id, mark} on the screen are told what stands of them now. Gives {saved, returned, lost}, counts
+   * of marks, of fields that went back, and of marks of characters that are gone, which are dropped.
+   */
   async send(verifier, items) {
-    let [saved, returned] = [0, 0];
+    let [saved, returned, lost] = [0, 0, 0];
     while (this.#marks.size) {
       const some = [...this.#marks].slice(0, AT_ONCE);
       const marks = some.map(([id, { verdict, label }]) => ({ id, verdict, label }));
       const answer = await call("POST", "/api/characters/marks", { verifier, marks });
       for (const [id, mark] of some) {
         if (this.#marks.get(id) === mark) this.#marks.delete(id); // else it was changed meanwhile
+        if (answer.lost.includes(id)) continue;
         const item = items.find((other) => other.id === id);
         if (item) item.mark = mark;
       }
       saved += answer.saved;
       returned += answer.returned.length;
+      lost += answer.lost.length;
       this.sent = true;
       this.#keep();
     }
-    return { saved, returned };
+    return { saved, returned, lost };
   }
 
   #keep() {
