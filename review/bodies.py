@@ -59,11 +59,13 @@ class ReleaseBody(Body):
 
 
 class MarkBody(Body):
-    """What somebody says about one character."""
+    """What somebody says about one character; ``read_label`` and ``run`` are what they were shown."""
 
     id: CharacterId
     verdict: Literal["right", "wrong", "label"]
     label: Label | None = None
+    read_label: Line | None = None
+    run: Line | None = None
 
 
 class MarksBody(Body):
@@ -252,6 +254,7 @@ class ListedCharacter(BaseModel):
 
     id: str
     label: str
+    run: str
     confidence: float
     picture: str
     source: str
@@ -270,11 +273,16 @@ class CharacterList(BaseModel):
 
 
 class MarksSaved(BaseModel):
-    """How many marks are on the disk, which fields went back to the queue, which characters are gone."""
+    """How many marks are on the disk, and which fields went back to the queue.
+
+    Not kept are marks of characters that are ``lost``, as no run has read them, or ``changed``, as a newer
+    one has read them anew.
+    """
 
     saved: int
     returned: list[str]
     lost: list[str]
+    changed: list[str]
 
 
 class Prediction(BaseModel):

@@ -16,11 +16,28 @@ from review.tables import character_marks
 
 
 class Said(NamedTuple):
-    """What somebody says about a character: ``right``, ``wrong``, or ``label`` and the label."""
+    """What somebody says about a character.
+
+    Attributes:
+        key: of the character.
+        verdict: ``right``, ``wrong`` or ``label``.
+        label: what it is, if the verdict is ``label``.
+        read_label: what they were shown it was read as; None if they do not say.
+        run: that has read it so; None if they do not say.
+    """
 
     key: CharacterKey
     verdict: str
     label: str | None = None
+    read_label: str | None = None
+    run: str | None = None
+
+    def is_of(self, read: Row) -> bool:
+        """Whether this is the reading that they were shown; ``read`` has ``label`` and ``run``.
+
+        Another run may have cut the field otherwise, even if it read the same there.
+        """
+        return self.read_label in (None, read["label"]) and self.run in (None, read["run"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +48,13 @@ class Kept:
         saved: marks that are on the disk.
         returned: ids of fields that are in the queue again.
         lost: ids of characters that no run has read; their marks are not kept.
+        changed: ids of those that have been read anew since they were shown; neither are theirs.
     """
 
     saved: int
     returned: list[str]
     lost: list[str]
+    changed: list[str]
 
 
 class Marks:
@@ -56,14 +75,16 @@ class Marks:
         A field of which somebody has since written another text than was read is not asked for again.
         """
         read = self._readings.characters_of([one.key for one in said])
-        good = [one for one in said if one.key in read]
         lost = [one.key.id for one in said if one.key not in read]
+        found = [one for one in said if one.key in read]
+        good = [one for one in found if one.is_of(read[one.key])]
+        changed = [one.key.id for one in found if not one.is_of(read[one.key])]
         if good:
             with self._database.writing() as connection:
                 entries = [_entry(one, read[one.key], verifier) for one in good]
                 connection.execute(sa.insert(character_marks), entries)
         returned = self._return_fields([one.key.field for one in good if one.verdict != "right"])
-        return Kept(len(good), returned, lost)
+        return Kept(len(good), returned, lost, changed)
 
     def _return_fields(self, keys: Sequence[FieldKey]) -> list[str]:
         unique = list(dict.fromkeys(keys))

@@ -184,7 +184,8 @@ def list_characters(
 def mark_characters(body: bodies.MarksBody, desk: AskedDesk) -> Kept:
     """Keeps marks of characters; a field with a wrong one goes back to the queue, even if it was accepted.
 
-    Characters that no complete run has read any more come back in `lost`; the other marks are kept.
+    Characters that no complete run has read any more come back in `lost`, those whose reading is no longer of
+    `read_label` and `run`, where these are given, in `changed`. The other marks are kept.
     """
     said = []
     for mark in body.marks:
@@ -192,7 +193,8 @@ def mark_characters(body: bodies.MarksBody, desk: AskedDesk) -> Kept:
             raise ProblemError(422, "bad_mark", "The verdict label needs a label; the others have none.")
         if mark.label is not None and len(mark.label) != 1:  # composed, an accent is no character beside
             raise ProblemError(422, "bad_mark", "A label is one character.", id=mark.id)
-        said.append(Said(_parsed_character(mark.id), mark.verdict, mark.label))
+        key = _parsed_character(mark.id)
+        said.append(Said(key, mark.verdict, mark.label, mark.read_label, mark.run))
     return desk.marks.save(body.verifier, said)
 
 

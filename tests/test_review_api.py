@@ -158,7 +158,7 @@ def test_the_grid(client):
         {"id": found["characters"][1]["id"], "verdict": "right"},
     ]
     saved = client.post("/api/characters/marks", json={"verifier": "ann", "marks": marks}).json()
-    assert saved == {"saved": 2, "returned": [first["field_id"]], "lost": []}
+    assert saved == {"saved": 2, "returned": [first["field_id"]], "lost": [], "changed": []}
     assert client.get("/api/progress").json()["remaining"] == 7
     shown = client.get("/api/characters?label=7&order=source&limit=1").json()["characters"][0]
     assert shown["mark"] == {"verdict": "label", "label": "1"}
@@ -167,6 +167,10 @@ def test_the_grid(client):
         json={"verifier": "a", "marks": [{"id": first["id"], "verdict": "wrong", "label": "1"}]},
     )
     check_problem(bad, 422, "bad_mark")
+    seen = {"read_label": "9", "run": first["run"]}
+    stale = {"id": first["id"], "verdict": "right"} | seen
+    answer = client.post("/api/characters/marks", json={"verifier": "a", "marks": [stale]}).json()
+    assert (answer["saved"], answer["changed"]) == (0, [first["id"]])
     for label, status in (("AB", 422), ("e\u0301", 200)):  # the latter is é
         mark = {"id": first["id"], "verdict": "label", "label": label}
         answer = client.post("/api/characters/marks", json={"verifier": "a", "marks": [mark]})

@@ -546,6 +546,25 @@ def test_a_mark_of_a_character_that_is_gone_is_dropped_and_told(chromium, output
     assert len(read_verified(output).character_marks) == 1
 
 
+def test_a_mark_of_a_reading_that_a_newer_run_changed_is_dropped_and_told(chromium, output, address):
+    scan = str(output.parent / "scans" / "s000.png")
+    with visit(chromium, address) as visited:
+        page = visited.open("/grid?label=1")
+        page.wait_for_selector("#tile-2")
+        press(page, "2", "ArrowRight", "2")  # the worst is of the first scan
+        write_run(output, "run2", {scan: [field("a", "Z000", 0.1)]})
+        while not page.evaluate("async () => (await (await fetch('/api/characters?label=Z')).json()).total"):
+            page.wait_for_timeout(50)
+        press(page, "Enter")
+        page.wait_for_selector("#saves[data-state=idle]")
+        assert "read anew" in page.inner_text("#banner")
+        assert "1 mark saved" in page.inner_text("#tally")
+        page.click("#banner button")
+        page.wait_for_selector("#banner", state="hidden")
+    (mark,) = read_verified(output).character_marks.to_pylist()
+    assert (mark["read_label"], mark["label"], mark["run"]) == ("1", "2", "run1")
+
+
 def test_while_the_server_is_away_the_page_says_so(chromium, output):
     desk = open_desk(output)
     with desk_server(desk) as address, visit(chromium, address) as visited:

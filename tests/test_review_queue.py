@@ -252,7 +252,7 @@ def test_a_wrong_character_sends_its_field_back(desk):
     confirmed = key_of(output, "s0.png", "a")
     desk.queue.answer(confirmed, "ann", "text", "10")
     said = [Said(CharacterKey(key, 0), "wrong") for key in (accepted, answered, confirmed)]
-    assert desk.marks.save("bob", said) == Kept(3, [accepted.id, confirmed.id], [])
+    assert desk.marks.save("bob", said) == Kept(3, [accepted.id, confirmed.id], [], [])
     assert desk.queue.find(accepted)["state"] == "open"
     assert names(desk.lease("bob", 1, None, [])) == ["s0.a"]
     assert desk.verdict(confirmed)["text"] == "10"  # stands until somebody says otherwise
@@ -276,9 +276,22 @@ def test_a_mark_of_a_character_that_is_gone_keeps_no_other_from_being_saved(desk
     key = key_of(desk.options.output, "s0.png", "c")
     good, bad = CharacterKey(key, 0), CharacterKey(key, 9)
     kept = desk.marks.save("bob", [Said(bad, "wrong"), Said(good, "wrong")])
-    assert kept == Kept(1, [key.id], [bad.id])
+    assert kept == Kept(1, [key.id], [bad.id], [])
     assert desk.marks.latest([good, bad]).keys() == {good}
-    assert desk.marks.save("bob", [Said(bad, "wrong")]) == Kept(0, [], [bad.id])
+    assert desk.marks.save("bob", [Said(bad, "wrong")]) == Kept(0, [], [bad.id], [])
+
+
+def test_a_mark_of_another_reading_than_was_shown_is_not_kept(desk):
+    output = desk.options.output
+    one, other = (CharacterKey(key_of(output, "s0.png", name), 0) for name in "bc")
+    pages = {str(output.parent / "scans" / "s0.png"): [field("b", "20", 0.5), field("c", "41", 0.99)]}
+    write_run(output, "run2", pages)
+    desk.take_in()
+    seen = [Said(one, "right", None, "2", "run1"), Said(other, "right", None, "7")]
+    assert desk.marks.save("bob", seen) == Kept(0, [], [], [one.id, other.id])
+    assert desk.marks.latest([one, other]) == {}
+    again = [Said(one, "right", None, "2", "run2"), Said(other, "right", None, "4")]
+    assert desk.marks.save("bob", again) == Kept(2, [], [], [])
 
 
 def test_ids_are_words_that_give_the_key_back(desk):

@@ -169,15 +169,23 @@ class Grid {
     }
     if (!this.#marks.size) return;
     try {
-      const { saved, returned, lost } = await this.#marks.send(verifierName(), this.#items);
+      const { saved, returned, lost, changed } = await this.#marks.send(verifierName(), this.#items);
       const back = returned ? ` ${plural(returned, "field")} went back to the desk.` : "";
       setText(byId("voice"), `${plural(saved, "mark")} saved.${back}`);
-      this.#tell(lost ? `${plural(lost, "mark")} dropped: no run has read these characters any more.` : "");
+      this.#tellDropped(lost, changed);
       setText(byId("tally"), `${plural(saved, "mark")} saved.${back}`);
-      if (restIsRight && !byId("forth").disabled) this.#turn(1);
+      if (restIsRight && !(lost + changed) && !byId("forth").disabled) this.#turn(1);
     } catch (problem) {
       this.#tell(`${problem.message} The marks are kept in this browser.`, () => this.#send(false));
     }
+  }
+
+  #tellDropped(lost, changed) {
+    const told = [
+      lost && `${plural(lost, "mark")} dropped: no run has read these characters any more.`,
+      changed && `${plural(changed, "mark")} dropped: these characters were read anew since they were shown.`,
+    ].filter(Boolean);
+    this.#tell(told.join(" "), told.length ? () => this.#load() : null, "Show them anew");
   }
 
   #turn(direction) {
@@ -187,12 +195,12 @@ class Grid {
     this.#load();
   }
 
-  #tell(text, again) {
+  #tell(text, again, name = "Try again") {
     const banner = byId("banner");
     banner.hidden = !text;
     banner.replaceChildren(element("span", { text }));
     if (!again) return;
-    const button = element("button", { type: "button", text: "Try again" });
+    const button = element("button", { type: "button", text: name });
     button.addEventListener("click", again);
     banner.append(button);
   }

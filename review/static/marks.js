@@ -31,8 +31,9 @@ export class Marks {
     return this.#marks.get(item.id) ?? item.mark;
   }
 
+  /** Keeps {verdict, label} of a character {id, label, run}, with the reading that it was said of. */
   set(item, mark) {
-    this.#marks.set(item.id, mark);
+    this.#marks.set(item.id, { ...mark, read_label: item.label, run: item.run });
     this.#keep();
   }
 
@@ -42,28 +43,29 @@ export class Marks {
   }
 
   /**
-   * Sends all; items {id, mark} on the screen are told what stands of them now. Gives {saved, returned, lost}, counts
-   * of marks, of fields that went back, and of marks of characters that are gone, which are dropped.
+   * Sends all; items {id, mark} on the screen are told what stands of them now. Gives counts: {saved, returned} of
+   * marks and of fields that went back, {lost, changed} of marks that were dropped, as their characters are gone or
+   * were read anew.
    */
   async send(verifier, items) {
-    let [saved, returned, lost] = [0, 0, 0];
+    const counts = { saved: 0, returned: 0, lost: 0, changed: 0 };
     while (this.#marks.size) {
       const some = [...this.#marks].slice(0, AT_ONCE);
-      const marks = some.map(([id, { verdict, label }]) => ({ id, verdict, label }));
+      const marks = some.map(([id, mark]) => ({ id, ...mark }));
       const answer = await call("POST", "/api/characters/marks", { verifier, marks });
+      const dropped = new Set([...answer.lost, ...answer.changed]);
       for (const [id, mark] of some) {
         if (this.#marks.get(id) === mark) this.#marks.delete(id); // else it was changed meanwhile
-        if (answer.lost.includes(id)) continue;
+        if (dropped.has(id)) continue;
         const item = items.find((other) => other.id === id);
         if (item) item.mark = mark;
       }
-      saved += answer.saved;
-      returned += answer.returned.length;
-      lost += answer.lost.length;
+      counts.saved += answer.saved;
+      for (const name of ["returned", "lost", "changed"]) counts[name] += answer[name].length;
       this.sent = true;
       this.#keep();
     }
-    return { saved, returned, lost };
+    return counts;
   }
 
   #keep() {
