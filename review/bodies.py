@@ -45,10 +45,19 @@ class AnswerBody(Body):
     text: Words | None = None
 
 
-class UndoBody(Body):
-    """Takes an answer back."""
+class StandingAnswer(Body):
+    """An answer as who gave it remembers it."""
 
     verifier: Name
+    verdict: Literal["text", "blank", "unreadable"]
+    text: Words | None = None
+
+
+class UndoBody(Body):
+    """Takes an answer back; ``answer`` is the one that is meant, null whichever stands."""
+
+    verifier: Name
+    answer: StandingAnswer | None = None
 
 
 class ReleaseBody(Body):

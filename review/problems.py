@@ -18,6 +18,7 @@ CODES = {
     "leased": "Somebody else is looking at this field.",
     "already_answered": "Somebody else has answered this field.",
     "nothing_to_undo": "Nobody has answered this field.",
+    "another_answer": "Another answer stands than the one to be taken back.",
     "too_large": "The request has more bytes than are taken.",
     "unreadable_picture": "The file cannot be read as a picture; `reason` is a code of `failure-codes.md`.",
     "unknown_template": "No form of this name is known to the server.",

@@ -169,18 +169,27 @@ class Queue:
                 self._count(connection, row, -1)
         return _saved(key, entry)
 
-    def undo(self, key: FieldKey, verifier: str) -> Row:
+    def undo(self, key: FieldKey, verifier: str, meant: tuple[str, str, str | None] | None = None) -> Row:
         """Takes back what was last said about a field, which is then open and leased to who asks.
 
+        Args:
+            key: of the field.
+            verifier: who asks.
+            meant: the answer to be taken back: who gave it, verdict, text; None is whichever stands.
+
         Raises:
-            ProblemError: 404 no run has read this field; 409 nothing was said about it, or it is leased to
-                somebody else.
+            ProblemError: 404 no run has read this field; 409 nothing was said about it, something else than
+                what is meant, or it is leased to somebody else.
         """
         self._queued(key)
         with self._database.writing() as connection:
             row = self._locked(connection, key)
-            if key not in verdicts_of(connection, [key]):
+            said = verdicts_of(connection, [key]).get(key)
+            if said is None:
                 raise ProblemError(409, "nothing_to_undo", "Nobody has answered this field.")
+            if meant not in (None, (said["verifier"], said["verdict"], said["text"])):
+                detail = f"The answer of {said['verifier']} that stands is another."
+                raise ProblemError(409, "another_answer", detail)
             if row["state"] == "open" and _is_leased(row) and row["leased_to"] != verifier:
                 raise ProblemError(409, "leased", f"{row['leased_to']} is looking at this field.")
             connection.execute(sa.insert(corrections), self._entry(row, verifier, "undone", None))

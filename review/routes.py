@@ -112,7 +112,7 @@ def get_field(key: AskedField, desk: AskedDesk) -> Row:
 @router.put("/api/fields/{field_id}", response_model=bodies.SavedAnswer)
 def put_field(key: AskedField, body: bodies.AnswerBody, desk: AskedDesk) -> Row:
     """Keeps what stands in a field; answered with 200 it is on the disk. Said twice, it is kept once."""
-    text = body.text if body.verdict == "text" else None
+    text = _text_of(body)
     if body.verdict == "text" and (text is None or not text.strip()):
         raise ProblemError(422, "empty_text", "A text without characters: use the verdict blank.")
     saved = desk.queue.answer(key, body.verifier, body.verdict, text)
@@ -126,8 +126,16 @@ def put_field(key: AskedField, body: bodies.AnswerBody, desk: AskedDesk) -> Row:
 
 @router.delete("/api/fields/{field_id}/verdict", response_model=bodies.FieldAnswer)
 def undo(key: AskedField, body: bodies.UndoBody, desk: AskedDesk) -> Row:
-    """Takes an answer back: the field is in the queue again, leased to who asks. The history keeps both."""
-    return desk.show(desk.queue.undo(key, body.verifier), None)
+    """Takes an answer back: the field is in the queue again, leased to who asks. The history keeps both.
+
+    With an `answer` only that one is taken back.
+    """
+    meant = (body.answer.verifier, body.answer.verdict, _text_of(body.answer)) if body.answer else None
+    return desk.show(desk.queue.undo(key, body.verifier, meant), None)
+
+
+def _text_of(answer: bodies.AnswerBody | bodies.StandingAnswer) -> str | None:
+    return answer.text if answer.verdict == "text" else None
 
 
 @router.get("/api/forms", response_model=bodies.FormList)

@@ -111,6 +111,9 @@ def test_answers_undo_and_history(client):
     assert put(client, field_id, "blank").json()["verified_text"] == ""
     assert put(client, field_id, "unreadable").json()["verified_text"] is None
     assert client.get("/api/progress?verifier=ann").json()["done"] == 1
+    meant = {"verifier": "ann", "answer": {"verifier": "ann", "verdict": "blank", "text": None}}
+    other = client.request("DELETE", f"/api/fields/{field_id}/verdict", json=meant)
+    check_problem(other, 409, "another_answer")
     undone = client.request("DELETE", f"/api/fields/{field_id}/verdict", json={"verifier": "ann"})
     assert undone.json()["id"] == field_id
     assert undone.json()["leased_until"]

@@ -343,6 +343,8 @@ def test_an_answer_that_is_not_taken_is_kept_and_told(chromium, output, address)
         page.click("#refused-list button:text('Let go')")
         page.wait_for_selector("#refused", state="hidden")
         assert page.is_hidden("#banner")
+        press(page, "F9")
+        page.wait_for_function("() => document.body.innerText.includes('Nothing to undo')")
     assert said(output)[key] == ("text", "1", "carl")
 
 

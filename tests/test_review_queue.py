@@ -164,6 +164,19 @@ def test_undoing_brings_the_field_back_to_who_undid(desk):
     counted_as_kept(desk)
 
 
+def test_only_the_answer_that_is_meant_is_taken_back(desk):
+    (field_id,) = ids(desk.lease("bob", 1, None, []))
+    answer(desk, field_id, "15", verifier="bob")
+    key = parse_field_id(field_id)
+    for other in (("eve", "text", "15"), ("bob", "text", "16"), ("bob", "blank", None)):
+        with pytest.raises(ProblemError) as problem:
+            desk.queue.undo(key, "eve", other)
+        assert (problem.value.status, problem.value.code) == (409, "another_answer")
+    assert desk.verdict(key)["text"] == "15"
+    desk.queue.undo(key, "bob", ("bob", "text", "15"))
+    assert desk.verdict(key) is None
+
+
 def test_an_accepted_field_can_be_answered_too(desk):
     key = key_of(desk.options.output, "s1.png", "c")
     saved = desk.queue.answer(key, "ann", "unreadable", None)

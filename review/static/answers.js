@@ -26,6 +26,15 @@ export class Answers {
     save(KEY, this.#list);
   }
 
+  /** Forgets an answer that the server did not take: it cannot be undone. */
+  drop({ id, verifier, verdict, text }) {
+    const same = (one) => one.id === id && one.verifier === verifier && one.verdict === verdict && one.text === text;
+    const at = this.#list.findLastIndex(same);
+    if (at < 0) return;
+    this.#list.splice(at, 1);
+    save(KEY, this.#list);
+  }
+
   /** Takes the last answer off: [answer, entry or null]. */
   pop() {
     const answer = this.#list.pop();

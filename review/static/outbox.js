@@ -81,8 +81,10 @@ export class Outbox extends EventTarget {
   settle(key, again) {
     const entry = load(key);
     drop(key);
-    if (again && entry) this.add({ ...entry.item, tried: false });
-    else this.#changed();
+    if (again && entry) {
+      this.dispatchEvent(new CustomEvent("again", { detail: entry.item }));
+      this.add({ ...entry.item, tried: false });
+    } else this.#changed();
   }
 
   #newKey(prefix) {
@@ -127,7 +129,9 @@ export class Outbox extends EventTarget {
     const path = `/api/fields/${encodeURIComponent(item.id)}`;
     if (item.op === "undo") {
       try {
-        return await call("DELETE", `${path}/verdict`, { verifier: item.verifier });
+        const { verifier, verdict, text } = item;
+        const answer = { verifier, verdict, text: verdict === "text" ? text : null };
+        return await call("DELETE", `${path}/verdict`, { verifier, answer });
       } catch (problem) {
         if (problem.code === "nothing_to_undo") return null; // an earlier try has done it
         throw problem;
@@ -151,6 +155,8 @@ export class Outbox extends EventTarget {
     this.#problem = null;
     save(this.#newKey(REFUSED), { item, reason: problem.message });
     this.#forget(key);
+    const later = [...this.#items].find(([, other]) => other.id === item.id);
+    if (item.op === "answer" && later?.[1].op === "undo") this.#forget(later[0]); // there is nothing to take back
     this.dispatchEvent(new CustomEvent("refused", { detail: { item, problem } }));
   }
 

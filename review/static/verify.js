@@ -38,7 +38,8 @@ class Desk {
     this.outbox.addEventListener("change", () => this.#showState());
     // The server is there again: fields are fetched at once, not when the next look is due.
     this.outbox.addEventListener("saved", () => (!this.work.current || this.work.problem) && this.work.fill());
-    this.outbox.addEventListener("refused", () => this.work.check());
+    this.outbox.addEventListener("refused", ({ detail }) => this.#refused(detail.item));
+    this.outbox.addEventListener("again", ({ detail }) => this.#again(detail));
     this.work.addEventListener("change", () => this.#arrived());
     this.work.addEventListener("lost", (event) => this.#lost(event.detail));
     this.#listen();
@@ -152,6 +153,16 @@ class Desk {
       this.view.stop(`It cannot be undone now: ${problem.message}`);
     }
     this.#undoing = false;
+  }
+
+  #refused(item) {
+    if (item.op === "answer") this.answers?.drop(item);
+    this.work.check();
+  }
+
+  #again({ op, id, verifier, verdict, text, field, source, page }) {
+    if (op !== "answer" || verifier !== verifierName()) return;
+    this.answers?.push({ id, verifier, verdict, text, field, source, page }, null);
   }
 
   #lost(id) {
