@@ -11,7 +11,6 @@ import hmac
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -90,13 +89,12 @@ class Access:
         kind, _, value = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self.is_token(value.strip()):
             return True
-        cookies = SimpleCookie()
-        try:
-            cookies.load(headers.get("cookie", ""))
-        except CookieError:
-            return False
-        morsel = cookies.get(self.cookie_name)
-        return morsel is not None and hmac.compare_digest(morsel.value.encode(), self.cookie_value.encode())
+        # Not SimpleCookie: it stops at the first odd pair, which another program on this host may have set.
+        for pair in headers.get("cookie", "").split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == self.cookie_name and hmac.compare_digest(value.encode(), self.cookie_value.encode()):
+                return True
+        return False
 
 
 class Guard:

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from review.app import create_app
@@ -104,6 +105,15 @@ def test_wrong_tokens(desk, wrong):
     assert "set-cookie" not in answer.headers
     cookie = {"Cookie": f"{Access(TOKEN).cookie_name}={TOKEN}"}  # the token itself is not the cookie
     assert client.get("/api/progress", headers=cookie).status_code == 401
+
+
+@pytest.mark.parametrize("other", ['theme={"dark":true}', "x", "a[0]=1", "a b", "jp=日本", 'a="b', "=", ""])
+def test_the_cookies_of_other_programs_do_not_matter(other):
+    access = Access(TOKEN, frozenset())
+    own = f"{access.cookie_name}={access.cookie_value}"
+    for cookies in (f"{other}; {own}", f"{own};{other}"):
+        assert access.lets_in(Headers(raw=[(b"cookie", cookies.encode())]))
+    assert not access.lets_in(Headers(raw=[(b"cookie", f"{other}; x{own}; {own}x".encode())]))
 
 
 def test_the_token_opens_once_and_leaves_a_cookie(desk):
