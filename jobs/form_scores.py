@@ -13,7 +13,7 @@ import numpy as np
 
 from model.alignment import Alignment, EditCounts, add_counts, align
 from model.evaluation import reliability_bins
-from pipeline.schemas import STATUSES
+from pipeline.schemas import BLANK, STATUSES
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 TARGETS = (0.02, 0.01, 0.005, 0.001)
@@ -27,7 +27,7 @@ class ScoredField:
     Attributes:
         source, page, name, charset, status: as in the table of fields.
         truth, read: without white space.
-        confidence: 0..1, None for a blank field.
+        confidence: 0..1 that the text is right, or that the field is blank; None if unknown.
         alignment: of truth and reading.
     """
 
@@ -98,7 +98,7 @@ class CurvePoint:
 
     Attributes:
         rejected: share of the fields, 0..1.
-        threshold: the least confidence of an accepted field; None if all that is left has none.
+        threshold: the least confidence of an accepted field; None if all that is left is blank.
         accepted, wrong: fields left, and how many of them are not all right.
         counts: of the characters left.
     """
@@ -167,11 +167,15 @@ def length_range(length: int) -> tuple[int, int | None]:
 def by_confidence(fields: Iterable[ScoredField]) -> list[ScoredField]:
     """Fields that tell something about rejection, the surest first.
 
-    A field that is empty and was read so is left out. One that was read as blank although it is not comes
-    first: it has no confidence, goes to no review, and cannot be rejected.
+    A field that is empty and was read so is left out. One that was called blank although it is not comes
+    first: whatever its confidence, it goes to no review, and cannot be rejected.
     """
     telling = [one for one in fields if one.truth or one.read]
-    return sorted(telling, key=lambda one: -(2.0 if one.confidence is None else one.confidence))
+    return sorted(telling, key=lambda one: -_sureness(one))
+
+
+def _sureness(one: ScoredField) -> float:
+    return 2.0 if one.status == BLANK or one.confidence is None else one.confidence
 
 
 def rejection_curve(fields: Iterable[ScoredField], shares: Sequence[float] = SHARES) -> list[CurvePoint]:
@@ -183,17 +187,21 @@ def rejection_curve(fields: Iterable[ScoredField], shares: Sequence[float] = SHA
 
 
 def rejection_for(fields: Iterable[ScoredField], target: float) -> CurvePoint | None:
-    """The fewest rejections that bring the error among accepted fields to ``target`` or below, if any do."""
+    """The fewest rejections that bring the error among accepted fields to ``target`` or below, if any do.
+
+    Fields of one confidence are accepted or rejected together, as a threshold does.
+    """
     ordered = by_confidence(fields)
     wrong = np.cumsum([not one.right for one in ordered])
-    good = np.flatnonzero(wrong <= target * np.arange(1, len(ordered) + 1))
+    ends = np.append(np.diff([_sureness(one) for one in ordered]) != 0, True)[: len(ordered)]
+    good = np.flatnonzero(ends & (wrong <= target * np.arange(1, len(ordered) + 1)))
     return _point(ordered, int(good[-1]) + 1) if len(good) else None
 
 
 def _point(ordered: Sequence[ScoredField], accepted: int) -> CurvePoint:
     kept = ordered[:accepted]
     group = figures(kept)
-    threshold = kept[-1].confidence if kept else None
+    threshold = kept[-1].confidence if kept and kept[-1].status != BLANK else None
     return CurvePoint(1 - accepted / len(ordered), threshold, accepted, accepted - group.right, group.counts)
 
 

@@ -64,6 +64,21 @@ def test_how_much_must_be_rejected_for_an_error():
     assert rejection_for([], 0.01) is None
 
 
+def test_fields_of_one_confidence_are_rejected_together():
+    same = [scored("1", "1", 0.9)] * 10 + [scored("1", "7", 0.9)] * 10
+    assert rejection_for(same, 0.02) is None
+    point = rejection_for([*same, *[scored("1", "1", 0.95)] * 3], 0.02)
+    assert (point.threshold, point.accepted, point.wrong) == (0.95, 3, 0)
+
+
+def test_a_field_called_blank_is_not_rejected_whatever_its_confidence():
+    row = {"source": "a", "page": 1, "field": "n", "charset": "digits", "status": "blank", "text": ""}
+    missed = score_field(row | {"confidence": 0.8}, "12")
+    assert by_confidence([*TEN, missed])[0] is missed
+    assert rejection_for([missed, *TEN], 0.01) is None
+    assert rejection_curve([missed, *TEN], (10 / 11,))[0].threshold is None
+
+
 def test_a_missed_field_cannot_be_rejected_and_an_empty_one_does_not_help():
     missed, empty = scored("12", "", None), scored("", "", None)
     assert by_confidence([*TEN, missed, empty])[0] is missed
