@@ -64,14 +64,14 @@ class BackgroundEpochs:
         """Waits for an epoch; those that come next, up to ``last``, are made meanwhile.
 
         Raises:
-            RuntimeError: a process that makes epochs failed; the message holds its error.
+            RuntimeError: a process that makes epochs failed, or was ended; the message says how.
         """
         for number in range(epoch, epoch + len(self._processes) + 1):
             if number not in self._asked and (last is None or number <= last):
                 self._asked.add(number)
                 self._wanted.put(number)
         while epoch not in self._made:
-            number, path, error = self._ready.get()
+            number, path, error = self._next_ready()
             if error:
                 raise RuntimeError(f"making an epoch failed: {error}")
             self._made[number] = path
@@ -79,6 +79,17 @@ class BackgroundEpochs:
         result = load_epoch(path)
         os.unlink(path)
         return result
+
+    def _next_ready(self) -> tuple[int, Path, str]:
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._ready.get(timeout=_LOOK_AFTER_S)
+            for process in self._processes:
+                if not process.is_alive():  # a process that was killed tells nobody
+                    raise RuntimeError(
+                        f"a process that makes epochs ended with exit code {process.exitcode}. -9 is often "
+                        "want of memory; fewer of --processes need less."
+                    )
 
 
 def epoch_path(folder: Path, epoch: int) -> Path:

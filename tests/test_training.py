@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import weakref
 from dataclasses import replace
 
@@ -78,6 +79,11 @@ class FailingSource:
         raise ValueError("no such crops")
 
 
+class KilledSource:
+    def make(self, epoch):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 class BarSource:
     def make(self, epoch):
         return bars(epoch, 50 + epoch)
@@ -104,6 +110,12 @@ def test_epochs_come_from_another_process_in_order():
 
 def test_a_failure_in_the_other_process_is_told():
     with BackgroundEpochs(FailingSource) as epochs, pytest.raises(RuntimeError, match="no such crops"):
+        epochs.get(0)
+
+
+def test_a_process_that_was_killed_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("model.epochs._LOOK_AFTER_S", 0.1)
+    with BackgroundEpochs(KilledSource) as epochs, pytest.raises(RuntimeError, match="exit code -9"):
         epochs.get(0)
 
 
