@@ -8,6 +8,9 @@ from model.datasets.corrections import Corrections, load_corrections
 
 PREFIX = "corrections:"
 
+# What there is to say while ``Corrections.settled`` is false.
+UNSETTLED = "There are few pages yet: what is held back is likely to change when more are corrected."
+
 
 def is_corrections(name: str) -> bool:
     """Whether a data set is named ``corrections:PATH``."""
@@ -67,6 +70,8 @@ def export_crops(output: Path, database: str | None, target: Path) -> int:
         f"{counts.corrected:,} of them were read as something else; {counts.held_back:,} are held back to "
         f"measure on; {counts.left_out:,} more are left out, since their label is not certain"
     )
+    if not counts.settled:
+        print(UNSETTLED)
     return int(ExitCode.OK)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.anchors import rendered_crops
-from jobs.corrections import open_corrections
+from jobs.corrections import UNSETTLED, open_corrections
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.tuned_model import Parent, write_tuned
 from model.augmentation import Augmenter
@@ -82,6 +82,8 @@ def train_corrections(args: argparse.Namespace) -> None:
         f"read as something else; {len(held):,} held back; {len(anchors.images):,} crops to read as before",
         flush=True,
     )
+    if not corrections.settled:
+        print(UNSETTLED, flush=True)
     network = tune(parent, taught.crops, taught.masks, taught.corrected, anchors, options)
     about = {
         "corrections": {

@@ -75,6 +75,7 @@ class LabelledCounts:
         corrected: of these, read as something else.
         held_back: of these crops, kept to measure on.
         left_out: characters of these fields whose label is not certain, or that no model knows.
+        settled: whether what is held back stays so whatever else is corrected.
     """
 
     fields: int
@@ -82,6 +83,7 @@ class LabelledCounts:
     corrected: int
     held_back: int
     left_out: int
+    settled: bool
 
 
 def labelled_crops(output: Path, database: str | None = None) -> tuple[Corrections, LabelledCounts]:
@@ -121,6 +123,7 @@ def labelled_crops(output: Path, database: str | None = None) -> tuple[Correctio
         int(corrections.corrected.sum()),
         int(corrections.held_back.sum()),
         sum(len(fields[field]) for field in told) - len(corrections),
+        corrections.settled,
     )
     return corrections, counts
 

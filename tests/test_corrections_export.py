@@ -98,6 +98,7 @@ def test_one_command_writes_a_data_set(output, tmp_path, capsys):
     np.testing.assert_array_equal(written.crops.images, direct.crops.images)
     np.testing.assert_array_equal(written.crops.labels, direct.crops.labels)
     np.testing.assert_array_equal(written.held_back, direct.held_back)
+    assert ("few pages" in said) is not written.settled
     assert len(load_npz(target)) == 7  # a set like any other
 
 

@@ -66,6 +66,20 @@ def test_of_few_pages_both_sides_get_one(count):
         assert 0 < few.held_back.sum() < count
 
 
+def test_sides_are_settled_once_both_have_a_page():
+    unsettled = 0
+    for start in range(60):
+        names = [f"desk {start} page {i}" for i in range(12)]
+        grown = [corrections(names[: i + 1]) for i in range(len(names))]
+        held = [{str(page) for page in one.pages[one.held_back]} for one in grown]
+        first = next((i for i, one in enumerate(grown) if one.settled), len(names))
+        unsettled += first > 1
+        for i in range(first + 1, len(names)):
+            assert grown[i].settled
+            assert held[i] & set(names[:i]) == held[i - 1]
+    assert 10 < unsettled < 60
+
+
 def test_of_one_page_the_fields_are_divided():
     one = corrections(["p"] * 20, [f"f{i // 2}" for i in range(20)])
     assert 0 < one.held_back.sum() < 20

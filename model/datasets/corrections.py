@@ -1,7 +1,9 @@
 """Characters that people labelled while they checked fields, and which of them are held back to measure on.
 
-All characters of a page are on one side: a page is one hand. Which side does not depend on what else was
-corrected, so more corrections never move a character from the side that measures to the side that trains.
+All characters of a page are on one side: a page is one hand. Which side follows from the hash of the page,
+not from what else was corrected, as soon as both sides have a page by it; from then on more corrections move
+nothing from one side to the other. Before that, what is held back is chosen among the few there are, and may
+change sides.
 """
 
 import hashlib
@@ -60,7 +62,8 @@ class Corrections:
     def held_back(self) -> NDArray[np.bool_]:
         """Which are kept to measure on, bool (N,): about a quarter of the pages, and always at least one.
 
-        Of a single page its fields are divided instead. Nothing is held back of a single field.
+        While all pages are on one side of the quarter, the one nearest to it goes to the other side. Of a
+        single page its fields are divided instead. Nothing is held back of a single field. See ``settled``.
         """
         groups = self.pages
         if len(np.unique(groups)) < 2:
@@ -74,6 +77,12 @@ class Corrections:
         elif len(names):
             limit = 0.0
         return np.array([places[str(group)] < limit for group in groups], bool)
+
+    @property
+    def settled(self) -> bool:
+        """Whether both sides have a page by their hash alone, so that more pages move none of these."""
+        held = [_place(str(page)) < HELD_BACK_SHARE for page in np.unique(self.pages)]
+        return any(held) and not all(held)
 
     def select(self, mask: NDArray[np.bool_]) -> "Corrections":
         """The crops of a mask, bool (N,), or of indices."""
