@@ -115,8 +115,11 @@ def train(
     averaged = AveragedWeights(options.average)
     if resume:
         averaged.load(load_network(out / AVERAGED), state.history, options.batch)
-    best, waited = -math.inf, 0
     for epoch in range(state.epoch, options.epochs):
+        waited = _epochs_without_better(state.history)
+        if options.patience and waited >= options.patience:
+            report(f"no better score for {waited} epochs: stopped")
+            break
         started = time.monotonic()
         images, labels = get_epoch(epoch)
         waiting = time.monotonic() - started
@@ -131,14 +134,18 @@ def train(
             model.save(out / f"new-{AVERAGED}", include_optimizer=False)
         _save_state(state, options, out)
         report(" ".join(f"{key} {value:.5g}" for key, value in state.history[-1].items()))
-        score = state.history[-1].get("score", math.nan)
-        best, waited = (score, 0) if not score <= best else (best, waited + 1)
-        if options.patience and waited >= options.patience:
-            report(f"no better score for {waited} epochs: stopped")
-            break
     if state.history:
         plot_learning_curve(state.history, out / "learning_curve.png")
     return load_network(out / AVERAGED), state.history
+
+
+def _epochs_without_better(history: Sequence[dict[str, float]]) -> int:
+    """Epochs since the best score; those of an interrupted run count."""
+    best, waited = -math.inf, 0
+    for row in history:
+        score = row.get("score", math.nan)
+        best, waited = (score, 0) if not score <= best else (best, waited + 1)
+    return waited
 
 
 def use_bfloat16() -> None:
@@ -299,7 +306,9 @@ def _save_state(state: TrainingState, options: TrainingOptions, out: Path) -> No
     for name in (CHECKPOINT, AVERAGED):
         (out / f"new-{name}").replace(out / name)
     text = json.dumps(asdict(state) | {"options": asdict(options)}, indent=1)
-    (out / STATE).write_text(text, "utf-8")
+    fresh = out / f"new-{STATE}"
+    fresh.write_text(text, "utf-8")
+    fresh.replace(out / STATE)
 
 
 def epochs_done(out: Path) -> int:

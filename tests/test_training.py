@@ -14,8 +14,12 @@ from model.epochs import BackgroundEpochs
 from model.network import Convolution, NetworkShape, build_network
 from model.teachers import targets_of
 from model.training import (
+    AVERAGED,
+    CHECKPOINT,
     TrainingError,
     TrainingOptions,
+    TrainingState,
+    _save_state,
     epochs_done,
     learning_rate,
     load_network,
@@ -209,6 +213,26 @@ def test_stops_when_the_score_no_longer_rises(tmp_path):
     constant = lambda model: {"score": 0.5}  # noqa: E731
     _, history = train(lambda e: bars(e, 64), constant, tmp_path, flat, build=build_tiny, report=quiet)
     assert len(history) == 3
+    _, history = train(lambda e: bars(e, 64), constant, tmp_path, flat, resume=True, report=quiet)
+    assert len(history) == 3  # the epochs before count
+    assert sorted(path.name for path in tmp_path.glob("*state*")) == ["state.json"]
+
+
+def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    def full(path, text, encoding):
+        path.write_bytes(text.encode(encoding)[:5])
+        raise OSError("no room")
+
+    def save(epoch):
+        for name in (CHECKPOINT, AVERAGED):
+            (tmp_path / f"new-{name}").write_bytes(b"")
+        _save_state(TrainingState(epoch, []), OPTIONS, tmp_path)
+
+    save(1)
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(OSError, match="no room"):
+        save(2)
+    assert epochs_done(tmp_path) == 1
 
 
 @needs_tensorflow
