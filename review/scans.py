@@ -103,16 +103,19 @@ class Scans:
             raise ScanError(f"cannot be read: {error.code}") from None
 
     def _bytes_of(self, source: str, sha256: str) -> bytes:
-        changed = False
+        why = "not found; start with --scans"
         for path in self._candidates(source):
             try:
                 data = _read(path)
+            except ScanError as error:
+                why = str(error)
+                continue
             except Exception:  # remote file systems raise whatever they like
                 continue
             if hashlib.sha256(data).hexdigest() == sha256:
                 return data
-            changed = True
-        raise ScanError("has changed since it was read" if changed else "not found; start with --scans")
+            why = "has changed since it was read"
+        raise ScanError(why)
 
     def _candidates(self, source: str) -> list[str]:
         found = [source]
@@ -134,9 +137,12 @@ def _files_by_name(folder: Path) -> dict[str, list[str]]:
 
 def _read(path: str) -> bytes:
     if "://" in path:
-        from pipeline.inputs import read_file
+        from pipeline.inputs import FileTooLargeError, read_file
 
-        return read_file(path, MAX_FILE_BYTES)
+        try:
+            return read_file(path, MAX_FILE_BYTES)
+        except FileTooLargeError:
+            raise ScanError("is too large") from None
     with open(path, "rb") as stream:
         if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:
             raise ScanError("is too large")

@@ -1,5 +1,6 @@
 """The REST interface and the pictures, as the pages and other programs use them."""
 
+import hashlib
 import io
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from review.app import create_app
+from review.scans import ScanError, Scans
 from review.security import Access
 from segmentation.templates import load_template
 from tests.desk_folder import draw_scan, field, key_of, open_desk, slips, write_run
@@ -203,6 +205,16 @@ def test_a_scan_that_is_gone_is_said_so_and_the_field_can_be_answered(tmp_path):
         assert told == {"s0": "missing", "s1": "missing", "s2": "scan"}
         assert put(client, fields["s0"]["id"], text="4").status_code == 200
     desk.close()
+
+
+def test_a_scan_that_is_too_large_is_said_so(fresh, monkeypatch):
+    scan = fresh.parent / "scans" / "s0.png"
+    sha256 = hashlib.sha256(scan.read_bytes()).hexdigest()
+    monkeypatch.setattr("review.scans.MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("pipeline.inputs.FileSystems.open", lambda *_, **__: io.BytesIO(bytes(20)))
+    for source in (str(scan), "gs://bucket/s0.png"):
+        with pytest.raises(ScanError, match="too large"):
+            Scans().page(source, sha256, 1)
 
 
 def test_a_running_server_takes_in_newer_runs(client, fresh):
