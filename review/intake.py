@@ -75,10 +75,12 @@ def put_into_queue(database: Database, desk: str, rows: Sequence[Row], reason: s
         statement = database.insert(queue)
         new = statement.excluded
         renewed = {name: new[name] for name in values[0] if name not in ("desk", "id", "state", "reason")}
-        # A field that was sent back stays open; one that was answered this very moment stays done.
+        # A field that was sent back stays open, before all others; one that was answered this very moment
+        # stays done.
         renewed["state"] = sa.case(
             (sa.or_(queue.c.state == "done", queue.c.reason != "status"), queue.c.state), else_=new.state
         )
+        renewed["rank"] = sa.case((queue.c.reason == "mark", queue.c.rank), else_=new.rank)
         statement = statement.on_conflict_do_update(index_elements=["desk", "id"], set_=renewed)
         connection.execute(statement, values)
 

@@ -282,6 +282,7 @@ def test_a_marked_field_stays_in_the_queue_when_a_newer_run_accepts_it_again(des
     desk.take_in()
     assert desk.queue.find(key)["state"] == "open"
     assert desk.queue.find(key)["text"] == "78"
+    assert names(desk.lease("ann", 1, None, [])) == ["s0.c"]  # before all others, as it was
     counted_as_kept(desk)
 
 
