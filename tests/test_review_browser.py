@@ -348,6 +348,25 @@ def test_an_answer_that_is_not_taken_is_kept_and_told(chromium, output, address)
     assert said(output)[key] == ("text", "1", "carl")
 
 
+def test_what_a_full_browser_cannot_keep_is_kept_in_memory(chromium, address):
+    ask = """async () => {
+        const { save, load, keysOf, drop } = await import("/static/storage.js");
+        const { setItem } = Storage.prototype;
+        const kept = [];
+        for (const room of [true, false, true]) {
+            Storage.prototype.setItem = room ? setItem : () => { throw new Error("no room"); };
+            kept.push([save("full.a", room), load("full.a"), keysOf("full.").length]);
+            if (!room) kept.push([save("full.b", 1), load("full.b"), keysOf("full.").length]);
+        }
+        drop("full.b");
+        return [...kept, keysOf("full.")];
+    }"""
+    with visit(chromium, address) as visited:
+        page = visited.open()
+        kept = page.evaluate(ask)
+    assert kept == [[True, True, 1], [False, False, 1], [False, 1, 2], [True, True, 2], ["full.a"]]
+
+
 def test_fields_that_went_to_somebody_else_are_dropped(chromium, output):
     with (
         desk_server(open_desk(output, lease_seconds=1.0)) as address,

@@ -1,6 +1,6 @@
-// localStorage, or memory where the browser forbids it.
+// localStorage, or memory where the browser forbids it or has no room.
 
-const memory = new Map();
+const memory = new Map(); // what is not in localStorage, or newer than there
 const usable = (() => {
   try {
     const probe = "formscribe.probe";
@@ -16,7 +16,7 @@ const usable = (() => {
 export const lasting = usable;
 
 export function load(key) {
-  const text = usable ? localStorage.getItem(key) : (memory.get(key) ?? null);
+  const text = memory.get(key) ?? (usable ? localStorage.getItem(key) : null);
   if (text === null) return null;
   try {
     return JSON.parse(text);
@@ -32,6 +32,7 @@ export function save(key, value) {
   if (!usable) return false;
   try {
     localStorage.setItem(key, text);
+    memory.delete(key);
     return true;
   } catch {
     return false;
@@ -45,8 +46,8 @@ export function drop(key) {
 
 /** Keys that begin with a word, in order. */
 export function keysOf(prefix) {
-  const keys = usable ? Object.keys(localStorage) : [...memory.keys()];
-  return keys.filter((key) => key.startsWith(prefix)).sort();
+  const keys = new Set([...(usable ? Object.keys(localStorage) : []), ...memory.keys()]);
+  return [...keys].filter((key) => key.startsWith(prefix)).sort();
 }
 
 /** Which desk this page belongs to: the same address may serve another one tomorrow. */
