@@ -9,10 +9,15 @@ from review.keys import CHARACTER_ID, FIELD_ID
 
 # Neither databases nor people can do anything with control characters; a paragraph has line feeds and tabs.
 _ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+# With a character that can be seen in it.
+_NAME = (
+    r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+    r"[^\x00-\x1f\x7f]*$"
+)
 _LINES = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
 
 Composed = AfterValidator(lambda text: unicodedata.normalize("NFC", text))
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=_ONE_LINE), Composed]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=_NAME), Composed]
 Words = Annotated[str, Field(max_length=4000, pattern=_LINES), Composed]
 Line = Annotated[str, Field(max_length=1000, pattern=_ONE_LINE)]
 FieldId = Annotated[str, Field(max_length=1000, pattern=FIELD_ID)]

@@ -1,5 +1,6 @@
 """The REST interface of the desk; ``docs/review.md`` describes it, ``/openapi.json`` lists it."""
 
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
@@ -113,7 +114,7 @@ def get_field(key: AskedField, desk: AskedDesk) -> Row:
 def put_field(key: AskedField, body: bodies.AnswerBody, desk: AskedDesk) -> Row:
     """Keeps what stands in a field; answered with 200 it is on the disk. Said twice, it is kept once."""
     text = _text_of(body)
-    if body.verdict == "text" and (text is None or not text.strip()):
+    if body.verdict == "text" and not _can_be_seen(text or ""):
         raise ProblemError(422, "empty_text", "A text without characters: use the verdict blank.")
     saved = desk.queue.answer(key, body.verifier, body.verdict, text)
     return {
@@ -132,6 +133,11 @@ def undo(key: AskedField, body: bodies.UndoBody, desk: AskedDesk) -> Row:
     """
     meant = (body.answer.verifier, body.answer.verdict, _text_of(body.answer)) if body.answer else None
     return desk.show(desk.queue.undo(key, body.verifier, meant), None)
+
+
+def _can_be_seen(text: str) -> bool:
+    """Whether there is more than white space and what only steers it, such as U+200B."""
+    return any(not letter.isspace() and unicodedata.category(letter) != "Cf" for letter in text)
 
 
 def _text_of(answer: bodies.AnswerBody | bodies.StandingAnswer) -> str | None:

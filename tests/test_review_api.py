@@ -124,6 +124,11 @@ def test_answers_undo_and_history(client):
     check_problem(again, 409, "nothing_to_undo")
 
 
+def test_names_may_have_blanks_in_them(client):
+    for name in ("Ann Lee", " ann", "李 明", "a\u200db"):
+        lease(client, verifier=name)
+
+
 def test_two_people(client):
     mine = lease(client, verifier="ann")["fields"][0]["id"]
     yours = lease(client, verifier="bob")["fields"][0]["id"]
@@ -232,6 +237,8 @@ def test_a_running_server_takes_in_newer_runs(client, fresh):
     ("method", "path", "body", "status", "code"),
     [
         ("POST", "/api/lease", {"verifier": ""}, 422, "invalid_request"),
+        ("POST", "/api/lease", {"verifier": "  "}, 422, "invalid_request"),
+        ("POST", "/api/lease", {"verifier": "\u00a0\u200b"}, 422, "invalid_request"),
         ("POST", "/api/lease", {"verifier": "a", "count": 51}, 422, "invalid_request"),
         ("POST", "/api/lease", {"verifier": "a", "cuont": 5}, 422, "invalid_request"),
         ("POST", "/api/lease", {"verifier": "a\u0000"}, 422, "invalid_request"),
@@ -256,6 +263,8 @@ def test_an_answer_must_say_something(client):
     field_id = lease(client)["fields"][0]["id"]
     check_problem(put(client, field_id, text="  "), 422, "empty_text")
     check_problem(put(client, field_id), 422, "empty_text")
+    check_problem(put(client, field_id, text="\u200b \ufeff"), 422, "empty_text")
+    assert put(client, field_id, text="\u200bx").status_code == 200
     check_problem(put(client, field_id, text="a\u0007"), 422, "invalid_request")
     check_problem(put(client, field_id, "guess", text="a"), 422, "invalid_request")
     lone = client.put(
