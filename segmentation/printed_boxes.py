@@ -22,6 +22,7 @@ LETTER_SIDE = 0.35  # of a rectangle that may be a printed letter
 LETTER_COVERAGE = 0.93  # share of each side of so small a rectangle that must be inked
 LINE_COVERAGE = 0.75  # the same of a larger one, before gaps are closed
 MIN_CELL = 0.14  # height of a row of cells
+CLOSED = 0.6  # share of a row of boxes, from below a rule, that a lower rule of it does not close again
 MAX_CHAIN_COST = 0.5  # a cell, of the dividers of a row of cells; see _chain
 
 
@@ -66,21 +67,29 @@ def find_boxes(page: PrintedPage) -> list[PrintedBox]:
     for i, top in enumerate(rules):
         closed: list[tuple[float, float]] = []
         for bottom in rules[i + 1 :]:
-            height = bottom[0] - top[0]
-            if height < MIN_SIDE * page.dpi:
+            if bottom[0] - top[0] < MIN_SIDE * page.dpi:
                 continue
             for span in _spans(page, top, bottom, uprights):
-                if any(min(span[-1], b) - max(span[0], a) > 0.1 * (span[-1] - span[0]) for a, b in closed):
+                first, last = span[0], span[-1]
+                if any(min(last, b) - max(first, a) > CLOSED * (last - first) for a, b in closed):
                     continue
-                closed.append((span[0], span[-1]))
-                dividers = cell_dividers(span, height, MIN_SIDE * page.dpi)
-                if dividers and height >= MIN_CELL * page.dpi:
-                    found.append(PrintedBox(span[0], top[0], span[-1], bottom[0], dividers))
-                else:
-                    parts = _parts(span, MIN_SIDE * page.dpi)
-                    found += [PrintedBox(a, top[0], b, bottom[0]) for a, b in parts]
-    drawn = [_settled(box, page) for box in found if _is_drawn(box, page)]
-    return _distinct(drawn, page.dpi)
+                boxes = _boxes_of_span(span, top[0], bottom[0], page)
+                # Only what is drawn: the bar of a handwritten 7 would hide the row of cells below it.
+                if boxes:
+                    closed.append((first, last))
+                    found += boxes
+    return _distinct([_settled(box, page) for box in found], page.dpi)
+
+
+def _boxes_of_span(span: list[float], top: float, bottom: float, page: PrintedPage) -> list[PrintedBox]:
+    """The drawn boxes of a row of uprights between two rules: a row of cells, or each box by itself."""
+    shortest = MIN_SIDE * page.dpi
+    dividers = cell_dividers(span, bottom - top, shortest)
+    if dividers and bottom - top >= MIN_CELL * page.dpi:
+        boxes = [PrintedBox(span[0], top, span[-1], bottom, dividers)]
+    else:
+        boxes = [PrintedBox(a, top, b, bottom) for a, b in _parts(span, shortest)]
+    return [box for box in boxes if _is_drawn(box, page)]
 
 
 def cell_dividers(uprights: Sequence[float], height: float, shortest: float) -> tuple[float, ...]:

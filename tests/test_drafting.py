@@ -155,6 +155,19 @@ def test_double_cell_lines():
     assert len(field.cell_edges) + 1 == 12
 
 
+def test_bars_of_written_sevens_hide_no_cells():
+    page = blank()
+    for first in (100, 700):
+        draw_box(page, first, 100, first + 400, 160)
+        for x in range(first + 50, first + 400, 50):
+            cv2.line(page, (x, 100), (x, 160), 0, 3)
+        for x in (first + 100, first + 250):  # from line to line, and nearly straight
+            cv2.line(page, (x + 3, 126), (x + 47, 125), 0, 4)
+            cv2.line(page, (x + 45, 125), (x + 20, 152), 0, 4)
+    cells = [len(field.cell_edges) + 1 for field in draft_template(page, 200).fields]
+    assert cells == [8, 8]
+
+
 def test_unequal_cells_keep_their_own_edges():
     page = blank()
     edges = [100, 146, 200, 244, 300, 346, 404, 450]
