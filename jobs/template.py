@@ -28,6 +28,12 @@ EPILOG = """examples:
 FIELD_COLOR, CELL_COLOR, TEXT_COLOR = (215, 25, 40), (30, 90, 230), (0, 110, 45)
 PAPER_SIDES = (3.0, 12.5)  # inches of the shorter side of a page: files state 72 or 96 dpi without meaning it
 
+SAME_SKEW = 1.0  # degrees by which a draft may lie off its own page
+UNFIT = (
+    "Look at it with `formscribe template preview`; add boxes that are missing, delete what are none, "
+    "or draft from a clean scan of the blank page."
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the three subcommands and their flags."""
@@ -101,10 +107,14 @@ def _new(args: argparse.Namespace) -> int:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise _not_writable("--out", args.out, error) from None
-    _, problems = check_template(text.encode(), args.out)
+    template, problems = check_template(text.encode(), args.out)
     for problem in problems:
         print(problem)
     print(f"{len(draft.fields)} fields found at {dpi:g} dpi, skew {draft.skew:+.2f}° taken out: {out}")
+    if args.dpi is None and believed_dpi(page) is None:
+        print(_told_of_guess(page, dpi))
+    if template is not None:
+        print(_told_of_finding(page, template, draft.skew))
     quoted, scan = shlex.quote(str(out)), shlex.quote(args.file)
     print(f"next:   formscribe template preview {quoted} {scan} --out overlay.png")
     return ExitCode.OK
@@ -121,9 +131,34 @@ def page_dpi(page: Page, wanted: float | None) -> float:
             raise CommandError(ExitCode.USAGE, f"--dpi {wanted:g}: is not between 50 and 2400.")
         return wanted
     height, width = page.gray.shape
-    if page.dpi is not None and PAPER_SIDES[0] <= min(width, height) / page.dpi <= PAPER_SIDES[1]:
+    return believed_dpi(page) or guess_dpi(width, height)
+
+
+def believed_dpi(page: Page) -> float | None:
+    """The resolution that the file of a page states, if paper has such a size; else None."""
+    if page.dpi is not None and PAPER_SIDES[0] <= min(page.gray.shape) / page.dpi <= PAPER_SIDES[1]:
         return round(page.dpi)
-    return guess_dpi(width, height)
+    return None
+
+
+def _told_of_guess(page: Page, dpi: float) -> str:
+    why = "no resolution is stated in the file"
+    if page.dpi is not None:
+        inches = min(page.gray.shape) / page.dpi
+        why = f"the file states {page.dpi:.0f} dpi, {inches:.1f} inches for the shorter side of the page"
+    return f"{why}: {dpi:g} dpi guessed; --dpi names it"
+
+
+def _told_of_finding(page: Page, template: FormTemplate, skew: float) -> str:
+    """Whether a draft is found on the page that it was made from, which was ``skew`` degrees askew."""
+    try:
+        found = find_form(page.gray, [template]).registration
+    except RegistrationError as error:
+        return f"warning: the draft is not found on its own page ({error.code}): {error}. {UNFIT}"
+    lines = f"{found.matched} of {found.landmarks} lines"
+    if abs(found.skew - skew) > SAME_SKEW:
+        return f"warning: the draft is found on its own page in another place, {lines}. {UNFIT}"
+    return f"checked: the draft is found on its own page, {lines}"
 
 
 def _check(args: argparse.Namespace) -> int:

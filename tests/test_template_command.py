@@ -1,6 +1,7 @@
 """`formscribe template new | check | preview`: what is written, what is told, and the exit codes."""
 
 import re
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from jobs.exit_codes import ExitCode
 from jobs.template import page_dpi
 from segmentation.checking import check_template
 from segmentation.image_document import Page
+from segmentation.registration import Registration, RegistrationError
 from segmentation.rendering import render_blank
 from segmentation.scanner import ScannerSettings, scan
 from segmentation.templates import load_template
@@ -37,12 +39,54 @@ def test_new_writes_a_template_that_loads_and_checks(blank_page, tmp_path, capsy
     assert cli.main(["template", "new", str(blank_page), "--out", str(out)]) == ExitCode.OK
     told = capsys.readouterr().out
     assert "6 fields found at 200 dpi" in told
+    assert "guessed" not in told
+    assert re.search(r"checked: the draft is found on its own page, (\d+) of \1 lines", told)
     assert "next:   formscribe template preview" in told
     template = load_template(str(out))
     assert (template.name, template.dpi, template.width, template.height) == ("my_form", 200, 1700, 1400)
     assert [spec.cells for spec in template.fields] == [18, 7, 1, 1, 1, 1]
     assert cli.main(["template", "check", str(out)]) == ExitCode.OK
     assert "6 fields, nothing wrong" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("stated", "words", "told"),
+    [
+        (None, [], "no resolution is stated in the file: 150 dpi guessed; --dpi names it"),
+        (72, [], "the file states 72 dpi, 19.4 inches for the shorter side of the page: 150 dpi guessed;"),
+        (None, ["--dpi", "210"], None),
+    ],
+)
+def test_new_says_when_it_guesses_the_resolution(stated, words, told, tmp_path, capsys):
+    page = tmp_path / "blank.png"
+    image = Image.fromarray(render_blank(membership()))
+    image.save(page, **({"dpi": (stated, stated)} if stated else {}))
+    assert cli.main(["template", "new", str(page), "--out", str(tmp_path / "x.toml"), *words]) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert told in out if told else "guessed" not in out
+
+
+def test_new_warns_of_a_draft_that_is_not_found_on_its_own_page(blank_page, tmp_path, monkeypatch, capsys):
+    def not_found(gray, templates):
+        raise RegistrationError("form_not_found", "form 'x' is not on this page")
+
+    monkeypatch.setattr("jobs.template.find_form", not_found)
+    out = tmp_path / "x.toml"
+    assert cli.main(["template", "new", str(blank_page), "--out", str(out)]) == ExitCode.OK
+    told = capsys.readouterr().out
+    assert "warning: the draft is not found on its own page (form_not_found)" in told
+    assert "checked" not in told
+    assert out.exists()
+
+
+def test_new_warns_of_a_draft_that_lies_otherwise_on_its_own_page(blank_page, tmp_path, monkeypatch, capsys):
+    found = Registration(np.array([[-1.0, 0, 1700], [0, -1, 1400]]), 0.5, 30, 40)
+    monkeypatch.setattr(
+        "jobs.template.find_form", lambda gray, templates: SimpleNamespace(registration=found)
+    )
+    words = ["template", "new", str(blank_page), "--out", str(tmp_path / "x.toml")]
+    assert cli.main(words) == ExitCode.OK
+    assert "in another place, 30 of 40 lines" in capsys.readouterr().out
 
 
 def test_new_never_replaces_an_edited_template_unasked(blank_page, tmp_path, capsys):
