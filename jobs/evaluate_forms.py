@@ -27,6 +27,7 @@ def add_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--truth",
         nargs="+",
+        action="extend",
         metavar="PATH",
         help="what is written: files or folders of JSON, CSV or NIST's ref_XX.txt",
     )

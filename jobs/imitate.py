@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--layers",
         type=int,
         nargs="+",
+        action="extend",
         metavar="N",
         help="for each convolution of the new network which one of the model it imitates, from 0 (default: "
         "the same)",

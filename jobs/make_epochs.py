@@ -128,9 +128,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--share", type=float, default=1.0, help="size of an epoch (1)")
     parser.add_argument("--judge", type=Path, help="a .tflite that sorts out fragments")
-    parser.add_argument("--harvested", type=Path, nargs="+", default=[], help="of `python -m jobs.harvest`")
+    parser.add_argument(
+        "--harvested",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="of `python -m jobs.harvest`",
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="default: all processors")
-    parser.add_argument("--teacher", type=Path, nargs="+", help="models that teach the epochs in --out")
+    parser.add_argument(
+        "--teacher", type=Path, nargs="+", action="extend", help="models that teach the epochs in --out"
+    )
     parser.add_argument("--taught", type=float, default=0.5, help="share of their answers (0.5)")
     args = parser.parse_args(argv)
     if args.data is None and not args.teacher:

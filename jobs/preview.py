@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--template",
         nargs="+",
+        action="extend",
         required=True,
         metavar="FORM",
         help="name of a shipped form (hsf), a TOML file, or a folder of them",
@@ -63,7 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", metavar="FILE", help="an exported model (default: the one that ships)")
     parser.add_argument(
-        "--field", nargs="+", metavar="NAME", help="only these fields, and the part of the page they cover"
+        "--field",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="only these fields, and the part of the page they cover",
     )
     parser.add_argument(
         "--min_confidence",

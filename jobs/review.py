@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allowed-host",
         nargs="+",
+        action="extend",
         default=[],
         metavar="NAME",
         help="names under which browsers reach the server, of a proxy for one; others are refused",
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--template",
         nargs="+",
+        action="extend",
         default=[],
         metavar="FORM",
         help="forms of your own that pages sent to the server can be read as; those that ship are known",

@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input",
         nargs="+",
+        action="extend",
         required=True,
         metavar="SCANS",
         help="files, patterns in quotes, or folders (every PNG, JPEG, TIFF, PDF or IHEAD file below them)",
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--template",
         nargs="+",
+        action="extend",
         required=True,
         metavar="FORM",
         help="name of a shipped form (hsf), a TOML file, or a folder of them; of several each page goes to "

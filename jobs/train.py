@@ -120,6 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--teacher",
         type=Path,
         nargs="+",
+        action="extend",
         default=[],
         metavar="FILE",
         help="a .tflite or .keras file whose answers to the same crops are learnt beside the labels, or "
@@ -139,6 +140,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--harvested",
         type=Path,
         nargs="+",
+        action="extend",
         metavar="FILE",
         help="recipe: what `python -m jobs.harvest` wrote, .npz",
     )

@@ -1,5 +1,7 @@
 """The command itself: help, commands, exit codes, and that it starts at once."""
 
+import argparse
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -109,3 +111,17 @@ def test_a_closed_pipe_is_no_error(tmp_path):
         f"{sys.executable} -c '{code}' --help | true", shell=True, cwd=ROOT, capture_output=True, text=True
     )
     assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("command", list(cli.COMMANDS))
+def test_a_flag_with_several_values_may_be_repeated(command):
+    parser = cli._command_parser(command, importlib.import_module(f"jobs.{command}"))
+    flags = [action for action in parser._actions if action.option_strings and action.nargs == "+"]
+    assert all(isinstance(action, argparse._ExtendAction) for action in flags), flags
+
+
+def test_a_repeated_flag_drops_nothing():
+    parser = cli._command_parser("run", importlib.import_module("jobs.run"))
+    words = ["--input", "a", "b", "--template", "x", "--output", "out", "--input", "c", "--template", "y"]
+    args = parser.parse_args(words)
+    assert (args.input, args.template) == (["a", "b", "c"], ["x", "y"])
