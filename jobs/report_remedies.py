@@ -27,5 +27,5 @@ REMEDIES = {
     "too_much_memory": "scan it at a lower resolution; raise the limit",
     "page_crashed": "look at the file; convert it with another program",
     "page_too_slow": "look at the page; raise the limit",
-    "internal_error": "please report it, with the message",
+    "internal_error": "read the message; if it tells no fault of the machine, please report it",
 }

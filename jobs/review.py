@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jobs.cli import version
 from jobs.exit_codes import CommandError, ExitCode
-from pipeline.options import MAX_PIXELS
+from pipeline.options import MAX_PIXELS, MOST_PIXELS
 
 if TYPE_CHECKING:
     from review.desk import Desk, DeskOptions
@@ -142,6 +142,8 @@ def check(args: argparse.Namespace) -> None:
         raise CommandError(ExitCode.USAGE, f"--port {args.port}: is not from 0 to 65535.")
     if args.max_pixels < 1 or args.max_upload_mb < 1:
         raise CommandError(ExitCode.USAGE, "--max_pixels, --max_upload_mb: must be above 0.")
+    if args.max_pixels > MOST_PIXELS:
+        raise CommandError(ExitCode.USAGE, f"--max_pixels: must be at most {MOST_PIXELS:,}.")
     if args.scans and not Path(args.scans).is_dir():
         raise CommandError(ExitCode.NO_INPUT, f"--scans {args.scans}: is no folder.")
 

@@ -5,6 +5,7 @@ With either limit, decoding and segmenting are done by a second process that can
 pages and between groups of rows, whose work is bounded by the number of candidates.
 """
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -47,4 +48,7 @@ def bytes_of(text: str) -> int:
     found = _SIZE.fullmatch(text.strip())
     if found is None:
         raise ValueError(f"{text!r} is no size such as 800M or 1.5G")
-    return round(float(found[1]) * _UNITS[found[2].upper()])
+    size = float(found[1]) * _UNITS[found[2].upper()]
+    if not math.isfinite(size):
+        raise ValueError(f"{text[:20]!r}… is no size that a machine has")
+    return round(size)

@@ -15,6 +15,10 @@ from segmentation.templates import FormTemplate
 MAX_PIXELS = 120_000_000
 MAX_PAGES = 1000
 MIN_CONFIDENCE = 0.9
+# Beyond these a limit is a slip of the keyboard, and no clock or counter of the system would hold it.
+MOST_PIXELS = 10**12
+MOST_PAGE_SECONDS = 86_400
+MOST_WORKER_MEMORY = 10**15  # bytes
 LEAST_WORKER_MEMORY = 700_000_000  # bytes; with less, hardly a page could be read
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -86,21 +90,31 @@ class JobOptions:
             raise ValueError(f"--min_confidence: {self.min_confidence} is not between 0 and 1.")
         if self.max_error_rate is not None and not 0 <= self.max_error_rate <= 1:
             raise ValueError(f"--max_error_rate: {self.max_error_rate} is not between 0 and 1.")
-        if self.max_pixels < 1:
-            raise ValueError(f"--max_pixels: {self.max_pixels} is not a positive number.")
+        if not 1 <= self.max_pixels <= MOST_PIXELS:
+            raise ValueError(f"--max_pixels: {self.max_pixels} is not between 1 and {MOST_PIXELS:,}.")
         if self.max_pages_per_file < 1:
             raise ValueError(f"--max_pages_per_file: {self.max_pages_per_file} is not a positive number.")
-        if self.max_page_seconds is not None and not self.max_page_seconds > 0:
-            raise ValueError(f"--max_page_seconds: {self.max_page_seconds} is not above 0.")
-        if self.max_worker_memory is not None and self.max_worker_memory < LEAST_WORKER_MEMORY:
+        if self.max_page_seconds is not None and not 0 < self.max_page_seconds <= MOST_PAGE_SECONDS:
             raise ValueError(
-                f"--max_worker_memory: a worker needs at least {LEAST_WORKER_MEMORY // 10**6}M, "
-                f"not {self.max_worker_memory:,} bytes."
+                f"--max_page_seconds: {self.max_page_seconds} is not above 0, or above {MOST_PAGE_SECONDS:,}."
             )
+        self._check_worker_memory()
         if self.max_failure_ratio is not None and not 0 <= self.max_failure_ratio <= 1:
             raise ValueError(f"--max_failure_ratio: {self.max_failure_ratio} is not between 0 and 1.")
         if not _RUN_ID.fullmatch(self.run_id):
             raise ValueError(f"--run_id: {self.run_id!r} has other characters than letters, digits and . _ -")
+
+    def _check_worker_memory(self) -> None:
+        memory = self.max_worker_memory
+        if memory is not None and memory < LEAST_WORKER_MEMORY:
+            raise ValueError(
+                f"--max_worker_memory: a worker needs at least {LEAST_WORKER_MEMORY // 10**6}M, "
+                f"not {memory:,} bytes."
+            )
+        if memory is not None and memory > MOST_WORKER_MEMORY:
+            raise ValueError(
+                f"--max_worker_memory: is above {MOST_WORKER_MEMORY // 10**12}T; leave it out for no limit."
+            )
 
     @property
     def templates(self) -> tuple[FormTemplate, ...]:

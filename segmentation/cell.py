@@ -35,6 +35,7 @@ from segmentation.image_document import (
 ALARM_AFTER = 5.0  # seconds after its time that the process ends itself, if nobody has ended it
 _LENGTH = struct.Struct(">Q")
 _ORPHAN_SECONDS = 1.0
+_MOST_MEMORY = 2**62  # bytes; a larger limit would not be one
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +180,11 @@ class _Cell:
 def _limited(memory: int | None) -> None:
     """Sets the bytes that this process may have; fewer than it has only mean no more; None for any.
 
-    Never 0, which Linux takes for no limit at all.
+    Never 0, which Linux takes for no limit at all, nor more than it may be given.
     """
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most if memory is None else max(memory, 1), most))
+    ceiling = _MOST_MEMORY if most == resource.RLIM_INFINITY else most
+    resource.setrlimit(resource.RLIMIT_DATA, (most if memory is None else min(max(memory, 1), ceiling), most))
 
 
 def _answer(cell: _Cell, request: Request, files: list[int]) -> tuple[Answer, tuple[int, ...]]:

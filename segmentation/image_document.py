@@ -125,15 +125,18 @@ class Document(ABC):
         Raises:
             ImageError: this page cannot be read; others may be.
         """
+        self._check_number(number)
+        with decoder_errors(self.kind):
+            page = self._decode(number)
+        page.gray.flags.writeable = False  # of some formats it is the decoder's own memory
+        return page
+
+    def _check_number(self, number: int) -> None:
         if not 1 <= number <= self.page_count:
             raise ImageError(
                 ImageErrorCode.PAGE_OUT_OF_RANGE,
                 f"There is no page {number}: the file has {self.page_count}, counting from 1.",
             )
-        with decoder_errors(self.kind):
-            page = self._decode(number)
-        page.gray.flags.writeable = False  # of some formats it is the decoder's own memory
-        return page
 
     def close(self) -> None:
         """Releases what the decoder holds. The document cannot be read afterwards."""
@@ -156,12 +159,18 @@ class Document(ABC):
 
 @contextmanager
 def decoder_errors(kind: str) -> Iterator[None]:
-    """Turns whatever a decoder of ``kind`` raises into an ImageError."""
+    """Turns whatever a decoder of ``kind`` raises into an ImageError.
+
+    Raises:
+        OSError: the system refused something, such as one more open file; that says nothing of the data.
+    """
     try:
         yield
     except ImageError:
         raise
     except Exception as error:  # damaged files make decoders raise nearly every type there is
+        if isinstance(error, OSError) and error.errno is not None:  # decoders' own have no number
+            raise
         if is_memory_error(error):
             raise ImageError(
                 ImageErrorCode.OUT_OF_MEMORY,

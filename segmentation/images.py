@@ -65,13 +65,13 @@ def open_document(data: bytes, limits: ImageLimits | None = None, bounds: Bounds
 
     Raises:
         ImageError: no page of the file can be read.
+        OSError: the other process could not be started or reached.
     """
     limits = limits or ImageLimits()
     kind, _ = _format(data, limits)
     if bounds is None and kind != "PDF":
         return open_in_process(data, limits)
-    with decoder_errors(kind):
-        return IsolatedDocument(data, limits, bounds or pdf_bounds(limits))
+    return IsolatedDocument(data, limits, bounds or pdf_bounds(limits))
 
 
 def pdf_bounds(limits: ImageLimits) -> Bounds:

@@ -5,6 +5,7 @@ trusted is done by a second process, one for each worker: ended when a page is o
 kernel to its memory, and started anew for the next page.
 """
 
+import errno
 import itertools
 import os
 import signal
@@ -85,6 +86,8 @@ class Isolation:
         start, name = time.monotonic(), next(self._tokens)
         with self.lock:
             (shape, dpi), files = self._ask("read", (token, number, name), bounds)
+            if not files:  # the kernel drops what a process may not hold
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             try:
                 gray = mapped(files[0], shape)
             finally:
@@ -236,6 +239,16 @@ class IsolatedDocument(Document):
         with self._isolation.lock:
             self._token, self.page_count = self._isolation.open(self._data, self._limits, self._bounds)
             self._start = self._isolation.starts
+
+    def read(self, number: int) -> Page:
+        """As ``Document.read``; what the decoder raised is an ImageError since the other process.
+
+        Raises:
+            ImageError: this page cannot be read; others may be.
+            OSError: the other process could not be started or reached.
+        """
+        self._check_number(number)
+        return self._decode(number)
 
     def _decode(self, number: int) -> Page:
         if self._gave_up is not None:

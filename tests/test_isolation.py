@@ -1,5 +1,6 @@
 """Pages in a process of their own: hangs, crashes and want of memory cost only the page."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -14,6 +15,10 @@ from fuzz_files import doubled_form_pdf, endless_tiles_pdf, recursive_form_pdf
 from PIL import Image
 from test_images import BINARY, GRAY, pdf_of, png_of, saved
 
+from pipeline.reading import decode_pages
+from pipeline.resume import TRANSIENT
+from segmentation import isolation
+from segmentation.image_document import decoder_errors
 from segmentation.images import Bounds, ImageError, ImageErrorCode, ImageLimits, open_document
 from segmentation.isolation import (
     MOST_ENDED,
@@ -215,3 +220,46 @@ def test_no_open_file_is_left():
         refusal(lambda: read(PNG[:60], WIDE))
     assert len(os.listdir("/proc/self/fd")) <= before + 1
     assert len(os.listdir(f"/proc/{process}/fd")) <= there + 1
+
+
+def test_what_the_machine_refuses_is_no_damage(monkeypatch):
+    def refuse(*words):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    pdf = pdf_of([BINARY])
+    with open_document(pdf, None, WIDE) as document:
+        monkeypatch.setattr(isolation, "mapped", refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            document.read(1)
+    monkeypatch.setattr(isolation, "shared_file", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        open_document(pdf)
+    (failure,) = decode_pages("a.pdf", pdf, "0" * 64, open_document)
+    assert failure.code == "internal_error"
+    assert failure.code in TRANSIENT
+
+
+def test_a_file_that_did_not_fit_into_the_process_is_no_damage(monkeypatch):
+    receive = isolation.receive
+
+    def without_files(channel):
+        answer, files = receive(channel)
+        for file in files:
+            os.close(file)
+        return answer, []
+
+    with open_document(PNG, None, WIDE) as document:
+        monkeypatch.setattr(isolation, "receive", without_files)
+        with pytest.raises(OSError, match="Too many open files"):
+            document.read(1)
+
+
+def test_a_decoder_that_the_system_refuses_something_says_nothing_of_the_file():
+    with pytest.raises(OSError, match="open files"), decoder_errors("PNG"):
+        raise OSError(errno.EMFILE, "Too many open files")
+    with pytest.raises(ImageError), decoder_errors("PNG"):
+        raise OSError("broken data stream")
+
+
+def test_a_limit_that_no_machine_reaches_is_no_crash():
+    assert np.array_equal(read(PNG, Bounds(60, 10**24)), GRAY)

@@ -255,3 +255,20 @@ def test_the_record_tells_time(here):
     )
     assert told["pages_per_second"] == pytest.approx(3 / told["seconds"], rel=0.01)
     assert told["skipped"] == {"files": 0, "pages": 0}
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--max_page_seconds", "inf"),
+        ("--max_page_seconds", "1e300"),
+        ("--max_page_seconds", "1e10"),
+        ("--max_worker_memory", "99999999T"),
+        ("--max_worker_memory", "9" * 400 + "T"),
+        ("--max_pixels", "9" * 23),
+    ],
+)
+def test_a_limit_beyond_all_machines_is_refused_before_the_start(here, capsys, flag, value):
+    write_forms(here / "scans", a="good")
+    assert main([*WORDS, flag, value]) == ExitCode.USAGE
+    assert flag in capsys.readouterr().err
