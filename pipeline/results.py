@@ -14,6 +14,8 @@ import duckdb
 import pyarrow as pa
 
 VIEWS = ("forms", "fields", "characters", "failures")
+# Only the folder of the file itself: DuckDB's own partitions would be those of every folder above it too.
+_RUN_OF_FILE = "parse_path(filename, '/')[-2][5:]"
 
 _SAID = [
     pa.field("id", pa.int64()),  # grows with every entry
@@ -116,9 +118,9 @@ def open_results(
 
 def _store(connection: duckdb.DuckDBPyConnection, output: Path, view: str, runs: Sequence[str]) -> list[str]:
     files = [
-        str(path.resolve())
+        str(path)
         for run in runs
-        for path in sorted((output / view / f"run={run}").glob("*.parquet"))
+        for path in sorted((output.resolve() / view / f"run={run}").glob("*.parquet"))
     ]
     if not files:
         raise ResultsError(
@@ -126,8 +128,8 @@ def _store(connection: duckdb.DuckDBPyConnection, output: Path, view: str, runs:
         )
     listed = ", ".join(_quote(path) for path in files)
     connection.execute(
-        f"CREATE VIEW stored.{view} AS SELECT * FROM read_parquet([{listed}], union_by_name = true, "
-        "hive_partitioning = true, hive_types = {'run': VARCHAR})"
+        f"CREATE VIEW stored.{view} AS SELECT * EXCLUDE (filename), {_RUN_OF_FILE} AS run "
+        f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false, filename = true)"
     )
     return files
 

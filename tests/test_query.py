@@ -206,6 +206,17 @@ def test_folders_with_quotes_in_their_names(capsys, tmp_path):
     assert len(rows_of(capsys, str(tmp_path / "o'clock"))) == 1
 
 
+@pytest.mark.parametrize("name", ["run=5/out", "source=hsf/page=7/out", "filename=x/out"])
+def test_folders_above_the_results_name_no_columns(capsys, tmp_path, name):
+    output = tmp_path / name
+    write_run(output, "0012", "2026-01-01T00:00:00", fields=[field_row("/a", "1"), field_row("/b", "2")])
+    write_run(output, "0013", "2026-01-02T00:00:00", fields=[field_row("/b", "3")])
+    rows = rows_of(capsys, str(output), "SELECT source, page, text, run FROM fields ORDER BY source")
+    assert [tuple(row.values()) for row in rows] == [("/a", 1, "1", "0012"), ("/b", 1, "3", "0013")]
+    named = [row["column_name"] for row in rows_of(capsys, str(output), "DESCRIBE failures")]
+    assert named == [*TABLES["failures"].names, "run"]
+
+
 @pytest.mark.parametrize(
     ("natural", "room", "widths"),
     [([5, 5], 80, [5, 5]), ([40, 8], 30, [20, 8]), ([9, 9, 9], 10, [6, 6, 6])],
