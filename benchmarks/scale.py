@@ -28,7 +28,7 @@ PARTS = {"listing": "listing", "work": "reading pages", "commit": "renaming file
 class Inputs:
     """What the model is told; seconds and bytes."""
 
-    seconds_a_page: float = 0.17
+    seconds_a_page: float = 0.09
     start: float = 240.0
     names_a_second: float = 2_500.0
     patterns: int = 1

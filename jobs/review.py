@@ -135,7 +135,7 @@ def check(args: argparse.Namespace) -> None:
     if missing:
         raise CommandError(
             ExitCode.USAGE,
-            f"review needs {', '.join(missing)}, which is not installed: pip install 'formscribe[review]', "
+            f"review needs {', '.join(missing)}, which is not installed: pip install '.[review]', "
             "or pip install '.[review]' in the folder of the project.",
         )
     if not 0 <= args.port <= 65_535:

@@ -177,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if importlib.util.find_spec("tensorflow") is None and not other_backend():
         raise CommandError(
-            ExitCode.USAGE, "train needs TensorFlow, which is not installed: pip install 'formscribe[train]'"
+            ExitCode.USAGE, "train needs TensorFlow, which is not installed: pip install '.[train]'"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from model.training import TrainingError, use_bfloat16

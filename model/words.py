@@ -136,7 +136,7 @@ def _draft(row: ScoredLattice, found: WordRow, marks: Sequence[_Mark], confidenc
     names, edges = row.scores.characters, [0, *(word.start for word in found.words[1:]), pieces]
     spelt: list[list[tuple[int, int]]] = []  # candidates and labels of each word and of the marks at it
     for word, first, end in zip(found.words, edges, edges[1:], strict=False):
-        # Within a word of the dictionary a mark is a speck or a piece of a letter; other strings may have any.
+        # Within a word of the dictionary a mark is a speck or a part of a letter; other strings have any.
         own = [
             (mark.candidate, mark.label)
             for mark in marks

@@ -60,7 +60,7 @@ class Database:
             self.engine = sa.create_engine(self.url, pool_size=10, max_overflow=30, **self._options())
         except ImportError:
             raise DatabaseError(
-                "--database: PostgreSQL needs a driver, not installed yet: pip install 'formscribe[postgres]'"
+                "--database: PostgreSQL needs a driver, not installed yet: pip install '.[postgres]'"
             ) from None
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _set_up_sqlite)

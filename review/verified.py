@@ -75,7 +75,7 @@ def _read_by_address(address: str) -> Verified:
         from review.database import Database
     except ImportError:
         raise DatabaseError(
-            "--database: needs an extra that is not installed: pip install 'formscribe[review,postgres]'"
+            "--database: needs an extra that is not installed: pip install '.[review,postgres]'"
         ) from None
     database = Database(address)
     try:

@@ -57,7 +57,7 @@ class ImageLimits:
     """What is refused before anything is decoded.
 
     Attributes:
-        max_pixels: width times height of a page. The default holds A2 at 600 dpi. Decoding takes two
+        max_pixels: width times height of a page. The default holds A2 at 550 dpi. Decoding takes two
             to sixteen bytes a pixel, see ``check_size``.
         max_side: the longer side of a page in pixels; OpenCV cannot resample beyond 32,767.
         max_pages: pages of a file.

@@ -74,7 +74,7 @@ def test_errors_name_the_data_set(tmp_path, capsys, flags, code, said):
 def test_without_tensorflow_it_says_how_to_install_it(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert cli.main(["train", "--dataset", "mnist", "--out", str(tmp_path)]) == 2
-    assert "formscribe[train]" in capsys.readouterr().err
+    assert "pip install '.[train]'" in capsys.readouterr().err
 
 
 def test_the_flags_choose_the_shape_of_a_new_network():
