@@ -10,8 +10,8 @@ EPILOG = f"""examples of forms:
   formscribe evaluate out --truth truth.csv --json figures.json --worst worst.png
 
 Truth is JSON, {{"source": "a.png", "fields": {{"name": "text"}}}}; or CSV with the columns source, field and
-text; or NIST's ref_XX.txt, for pages whose name ends in XX. Fields without truth are not scored; pages
-without truth, and truth without pages, are listed.
+text, separated by commas, semicolons or tabs; or NIST's ref_XX.txt, for pages whose name ends in XX. Fields
+without truth are not scored; pages without truth, and truth without pages, are listed.
 
 examples of composed fields:
   formscribe evaluate --composed --data DATA

@@ -2,7 +2,8 @@
 
 * JSON: ``{"source": "a.png", "fields": {"name": "text"}}`` with an optional ``"page"`` (from 1), or a list of
   such objects.
-* CSV with the columns source, field, text and an optional page.
+* CSV with the columns source, field, text and an optional page, in capitals or not, separated by commas,
+  semicolons or tabs.
 * NIST's ``ref_XX.txt`` with lines ``fld 3 0123456789``: what writers of form XX were asked for. It holds for
   every page whose name ends in XX, unless that page has a truth of its own. Field 3 is ``fld_03`` here; a
   field without a text was left to the writer and is not known.
@@ -200,7 +201,7 @@ def _read_json(path: Path) -> list[PageTruth] | None:
 
 def _json_page(path: Path, entry: Mapping[str, Any]) -> PageTruth:
     source, page, fields = entry["source"], entry.get("page", 1), entry["fields"]
-    if not isinstance(source, str) or not source.strip("/"):
+    if not isinstance(source, str) or not _parts(source):
         raise TruthError(f"{path}: source: {source!r} is no file name. Name the scan.")
     if type(page) is not int or page < 1:
         raise TruthError(f"{path}: page: {page!r} is no page number. Pages count from 1.")
@@ -211,15 +212,28 @@ def _json_page(path: Path, entry: Mapping[str, Any]) -> PageTruth:
 
 def _read_csv(path: Path) -> list[PageTruth] | None:
     """None if its columns are others."""
-    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""))
-    if not set(_COLUMNS) <= set(reader.fieldnames or ()):
-        return None
+    text = _read_text(path)
+    # Excel separates by semicolons where the comma is the sign for decimals.
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        if not set(_COLUMNS) <= set(reader.fieldnames):
+            return None
+        return _csv_pages(path, reader)
+    except csv.Error as error:
+        raise TruthError(
+            f"{path}, line {reader.line_num}: is not valid CSV ({error}). Is a quote missing before it?"
+        ) from None
+
+
+def _csv_pages(path: Path, reader: "csv.DictReader[str]") -> list[PageTruth]:
     pages: dict[PageName, dict[str, str]] = {}
     for row in reader:
         where = f"{path}, line {reader.line_num}"
         source, name, text = (row[column] for column in _COLUMNS)
         number = row.get("page") or "1"
-        if not source or not source.strip("/") or not name or text is None:
+        if not source or not _parts(source) or not name or text is None:
             raise TruthError(f"{where}: is not complete. Every line needs source, field and text.")
         if not number.isdecimal() or int(number) < 1:
             raise TruthError(f"{where}: page {number!r} is no page number. Pages count from 1.")

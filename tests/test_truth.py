@@ -51,6 +51,20 @@ def test_csv_groups_lines_by_page_and_keeps_empty_texts_and_zeros(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "source;field;text\r\na.png;n;1,5\r\n",
+        'Source,Field,Text\na.png,n,"1,5"\n',
+        "Page; SOURCE ;Field;Text\n1;a.png;n;1,5\n",
+        "source\tfield\ttext\na.png\tn\t1,5\n",
+    ],
+)
+def test_csv_as_spreadsheets_write_it(tmp_path, content):
+    (page,) = read_truth([write(tmp_path, "truth.csv", content)]).pages
+    assert (page.source, page.page, page.fields) == ("a.png", 1, {"n": "1,5"})
+
+
 def test_nist_references_hold_for_the_pages_of_their_form(tmp_path):
     write(tmp_path, "ref_10.txt", "fld 0\nfld 3 0123456789\nfld 33 We, the People\n\n")
     truth = read_truth([tmp_path])
@@ -83,10 +97,13 @@ def test_other_files_of_a_folder_are_listed_not_lost(tmp_path):
         ("a.json", "{", "not valid JSON"),
         ("a.json", {"boxes": []}, "holds no truth"),
         ("a.json", {"source": "", "fields": {}}, "source"),
+        ("a.json", {"source": ".", "fields": {"n": "1"}}, "source"),
         ("a.json", {"source": "a.png", "fields": {"n": 12}}, "fields"),
         ("a.json", {"source": "a.png", "page": 0, "fields": {}}, "page"),
         ("a.csv", "source,text\na,b\n", "holds no truth"),
         ("a.csv", "source,field,text\na.png,n\n", "line 2"),
+        ("a.csv", "source,field,text\n./,n,1\n", "line 2"),
+        ("a.csv", 'source,field,text\na.png,n,"' + "x\n" * 90_000, "not valid CSV"),
         ("a.csv", "source,field,text\na.png,n,1\na.png,n,2\n", "twice"),
         ("a.csv", "source,field,text,page\na.png,n,1,x\n", "page 'x'"),
         ("ref_07.txt", "fld 3 12\nfoo\n", "line 2"),
