@@ -191,15 +191,29 @@ def parse_toml(data: bytes, file: str) -> dict[str, Any]:
     Raises:
         TemplateError: it is none.
     """
+    text = _decoded(data, file)
     try:
-        tree = tomllib.loads(data.decode("utf-8"))
+        tree = tomllib.loads(text)
         if _depth(tree) <= MAX_DEPTH:
             return tree
     except RecursionError:
         pass
-    except ValueError as error:  # tomllib's own, no UTF-8, and numbers of thousands of digits
+    except ValueError as error:  # tomllib's own, and numbers of thousands of digits
         raise TemplateError(file, "file", f"is not valid TOML ({error})", "Correct the line named.") from None
     raise TemplateError(file, "file", "its brackets or names are nested too deeply", "Correct it.")
+
+
+def _decoded(data: bytes, file: str) -> str:
+    """Text in UTF-8, with a byte order mark or without."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = f"is not UTF-8 ({error.reason} at byte {error.start})"
+    else:
+        if "\0" not in text:
+            return text
+        problem = "is not UTF-8, or has a byte of zero"  # UTF-16 without a byte order mark, say
+    raise TemplateError(file, "file", problem, "Save it as UTF-8.")
 
 
 def _depth(tree: object) -> int:

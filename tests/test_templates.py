@@ -99,9 +99,18 @@ def test_a_low_box_needs_no_room_for_a_frame_it_does_not_have():
     assert not spec.framed
 
 
-def test_bytes_that_are_no_text_are_refused():
-    with pytest.raises(TemplateError, match="not valid TOML"):
-        parse_template(b"\xff\xfe", "form.toml")
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp1252"])
+def test_other_encodings_are_refused_with_what_to_do(encoding):
+    data = f"# für uns\n{FORM}{FIELD}".encode(encoding)
+    with pytest.raises(TemplateError, match=r"not UTF-8.*Save it as UTF-8") as error:
+        parse_template(data, "form.toml")
+    assert "TOML" not in str(error.value)
+
+
+def test_a_byte_order_mark_does_not_matter():
+    assert (
+        parse_template((FORM + FIELD).encode("utf-8-sig"), "form.toml").fields == parse(FORM + FIELD).fields
+    )
 
 
 def test_a_file_is_loaded_by_its_path(tmp_path):
