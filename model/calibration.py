@@ -167,7 +167,7 @@ class Calibration:
         )
         applied = list(readings)
         for number, reading, confidence, length in zip(known, own, confidences, lengths, strict=True):
-            others = _scaled(reading.runners_up, *_left(reading.confidence, confidence))
+            others = _scaled(reading.runners_up, reading.confidence, confidence)
             read = tuple(islice(characters, length))
             applied[number] = Reading(reading.text, confidence, read, others)
         marked = [] if lattices is None else unread_marks(lattices, applied, charsets)
@@ -221,25 +221,20 @@ def _calibrated(
     """Characters of which ``repeats`` are of each of the ``maps``."""
     stated = [character.confidence for character in characters]
     after = _mapped(maps, stated, repeats=repeats)
-    factors = (1.0 - after) / np.maximum(1.0 - np.array(stated), LEAST_PROBABILITY)
-    most = np.minimum(after, 1.0 - after)
     return [
-        CharacterReading(label, confidence, candidate, others and _scaled(others, factor, limit))
-        for (label, _, candidate, others), confidence, factor, limit in zip(
-            characters, after.tolist(), factors.tolist(), most.tolist(), strict=True
-        )
+        CharacterReading(label, confidence, candidate, others and _scaled(others, before, confidence))
+        for (label, before, candidate, others), confidence in zip(characters, after.tolist(), strict=True)
     ]
 
 
-def _left(before: float, after: float) -> tuple[float, float]:
-    """By what the others' probabilities are multiplied where that of the first changed, and their limit."""
-    return (1.0 - after) / max(1.0 - before, LEAST_PROBABILITY), min(after, 1.0 - after)
+def _scaled(others: Others, before: float, after: float) -> Others:
+    """The others' probabilities where that of the first, which a rule may have chosen, changed.
 
-
-def _scaled(
-    others: tuple[tuple[str, float], ...], factor: float, most: float
-) -> tuple[tuple[str, float], ...]:
-    return tuple([(text, min(value * factor, most)) for text, value in others])
+    They share what it leaves. None passes it that did not stand above it before.
+    """
+    left = 1.0 - after
+    factor, most = left / max(1.0 - before, LEAST_PROBABILITY), min(after, left)
+    return tuple([(text, min(value * factor, left if value > before else most)) for text, value in others])
 
 
 def calibration_error(stated: ArrayLike, right: ArrayLike) -> float:

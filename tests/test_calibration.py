@@ -110,6 +110,18 @@ def test_runners_up_never_pass_the_best() -> None:
     assert found.runners_up[0][1] <= found.confidence
 
 
+def test_a_runner_up_above_what_a_rule_chose_stays_above_it() -> None:
+    calibration = Calibration({"digits": ConfidenceMap()}, {"digits": ConfidenceMap()})
+    character = CharacterReading("1", 0.02, 0, (("7", 0.9), ("4", 0.01)))
+    reading = Reading("1", 0.02, (character,), (("7", 0.9), ("4", 0.01)))
+    found = calibration.apply(reading, "digits")
+    for others in (found.runners_up, found.characters[0].alternatives):
+        assert others == (("7", pytest.approx(0.9)), ("4", pytest.approx(0.01)))
+    doubting = Calibration({"digits": ConfidenceMap(1, 1, -3.0)}, {"digits": ConfidenceMap()})
+    doubted = doubting.apply(reading, "digits")
+    assert doubted.confidence < 0.01 < 0.9 < doubted.runners_up[0][1] <= 1 - doubted.confidence
+
+
 def test_a_card_without_calibration_changes_nothing() -> None:
     reading = Reading("1", 0.8, (), ())
     assert Calibration.of_card({}).apply(reading, "digits") is reading
