@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from jobs import corrections
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.query import add_database, open_results
+from jobs.single_floats import places_in_arrow, shorten_rows
 from jobs.tables import write_csv
 
 COLUMNS = (
@@ -128,5 +129,6 @@ def _write_csv(path: Path, batches: pa.RecordBatchReader) -> int:
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
     with path.open("w", encoding="utf-8", newline="") as stream:
-        write_csv(stream, batches.schema.names, lines())
+        places = [places_in_arrow(kind) for kind in batches.schema.types]
+        write_csv(stream, batches.schema.names, shorten_rows(lines(), places))
     return rows

@@ -7,7 +7,7 @@ What people have said on the verification desk stands beside the readings.
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,6 +15,7 @@ import duckdb
 
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.remote_results import local_results, tables_named_in
+from jobs.single_floats import places_in_duckdb, shorten_rows
 from jobs.tables import write_csv, write_json, write_table
 from pipeline import results
 
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _print(args: argparse.Namespace, columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+def _print(args: argparse.Namespace, columns: list[str], rows: Iterator[Sequence[Any]]) -> None:
     stream: TextIO = sys.stdout
     if args.format == "csv":
         write_csv(stream, columns, rows)
@@ -112,8 +113,8 @@ def open_results(
         raise CommandError(ExitCode.NO_RESULTS, str(error)) from None
 
 
-def execute(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-    """Runs one statement that reads, and gives its columns and rows.
+def execute(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], Iterator[Sequence[Any]]]:
+    """Runs one statement that reads, and gives its columns and rows; see ``jobs.single_floats``.
 
     Raises:
         CommandError: the SQL is wrong or would do more than read; the message lists views and columns.
@@ -123,7 +124,9 @@ def execute(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str],
         cursor = connection.execute(sql)
     except duckdb.Error as error:
         raise _bad_query(connection, error) from None
-    return [column[0] for column in cursor.description or ()], _rows(connection, cursor)
+    described = cursor.description or []
+    places = [places_in_duckdb(column[1]) for column in described]
+    return [column[0] for column in described], shorten_rows(_rows(connection, cursor), places)
 
 
 def _rows(

@@ -2,9 +2,10 @@
 
 import base64
 import csv
+import itertools
 import json
+import math
 import shutil
-import struct
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
@@ -13,18 +14,25 @@ _LEAST = 6  # columns get no narrower, if they had more
 
 
 def write_csv(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A header and a line a row; lists as JSON, bytes as base64, NULL as nothing."""
+    """A header and a line a row; lists as JSON, bytes as base64, NULL as nothing.
+
+    Columns of the same name are numbered, as in ``write_json``.
+    """
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(distinct(columns))
     for row in rows:
-        writer.writerow([_cell_for_csv(plain(value)) for value in row])
+        writer.writerow([_cell_for_csv(value) for value in row])
 
 
 def write_json(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """One JSON array, an object a row and line; bytes as base64."""
+    """One JSON array, an object a row and line; bytes as base64, what is no number as null.
+
+    Columns of the same name are numbered: ``status``, ``status_1``.
+    """
     before = "["
+    names = distinct(columns)
     for row in rows:
-        content = {name: plain(value) for name, value in zip(columns, row, strict=True)}
+        content = {name: plain(value) for name, value in zip(names, row, strict=True)}
         stream.write(f"{before}\n{json.dumps(content, ensure_ascii=False, default=str)}")
         before = ","
     stream.write("[]\n" if before == "[" else "\n]\n")
@@ -57,6 +65,16 @@ def write_table(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[
     stream.write(f"({total:,} {'row' if total == 1 else 'rows'}{some})\n")
 
 
+def distinct(columns: Sequence[str]) -> list[str]:
+    """The names of columns, numbered from the second of a name on; no two are the same."""
+    names: list[str] = []
+    for column in columns:
+        numbered = (f"{column}_{number}" for number in itertools.count(1))
+        taken = {*names, *columns}
+        names.append(column if column not in names else next(name for name in numbered if name not in taken))
+    return names
+
+
 def fit_widths(natural: Sequence[int], room: int) -> list[int]:
     """Takes from the widest columns until a line fits into ``room`` characters."""
     widths = list(natural)
@@ -77,33 +95,22 @@ def shorten(text: str, width: int, keep_end: bool = False) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: bytes as base64, 32-bit floats without digits they do not have."""
+    """A value as JSON can hold it: bytes as base64, NaN and infinity as None."""
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, float):
-        return _short_float(value)
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key if isinstance(key, str) else str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
 
 
-def _short_float(value: float) -> float:
-    try:
-        single = struct.pack("f", value)
-    except OverflowError:
-        return value
-    if struct.unpack("f", single)[0] != value:
-        return value
-    for digits in range(6, 9):
-        short = float(f"{value:.{digits}g}")
-        if struct.pack("f", short) == single:
-            return short
-    return value
-
-
 def _cell_for_csv(value: Any) -> Any:
+    if isinstance(value, float):
+        return value
+    value = plain(value)
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
 
 

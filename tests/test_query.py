@@ -156,6 +156,33 @@ def test_json_holds_bytes_and_nulls(capsys, output):
     assert row == {"b": "YWI=", "n": None, "d": "2026-01-02"}
 
 
+def test_columns_of_the_same_name_are_numbered(capsys, output):
+    sql = "SELECT 1 AS status, 2 AS status, 3 AS status_1, 4 AS status"
+    named = {"status": 1, "status_2": 2, "status_1": 3, "status_3": 4}
+    assert rows_of(capsys, str(output), sql) == [named]
+    header, _ = ask(capsys, str(output), sql, "--format", "csv").splitlines()
+    assert header == "status,status_2,status_1,status_3"
+
+
+def test_numbers_have_the_digits_of_their_type(capsys, output):
+    sql = (
+        "SELECT 134217728.0::DOUBLE AS d, 0.1::FLOAT::DOUBLE AS wide, 0.1::FLOAT AS f, "
+        "134217728::FLOAT AS big, [{'a': 0.1::FLOAT, 'b': 0.1::FLOAT::DOUBLE}] AS inner"
+    )
+    (row,) = rows_of(capsys, str(output), sql)
+    wide = 0.10000000149011612
+    assert (row["d"], row["wide"], row["f"]) == (134217728.0, wide, 0.1)
+    assert row["inner"] == [{"a": 0.1, "b": wide}]
+    assert row["big"] == 134217728.0
+
+
+def test_what_is_no_number_is_null_in_json(capsys, output):
+    sql = "SELECT 'nan'::DOUBLE AS n, ['inf'::FLOAT, 1] AS many, MAP {DATE '2026-01-02': 1} AS days"
+    text = ask(capsys, str(output), sql, "--format", "json")
+    (row,) = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert row == {"n": None, "many": [None, 1.0], "days": {"2026-01-02": 1}}
+
+
 @pytest.mark.parametrize(
     "sql",
     [
