@@ -252,12 +252,16 @@ def _blotted(strokes: Strokes, own: NDArray[np.bool_]) -> float:
     """The ink of large components that are not own in a writing area, in squares of its height."""
     area, parts = strokes.area, strokes.parts
     square = min(area.height, USUAL_HEIGHT) ** 2
-    large = np.flatnonzero(~own & (parts.areas >= BLOT * square))
-    if not len(large):
+    large = ~own & (parts.areas >= BLOT * square)
+    if not large.any():
         return 0.0
-    left, top = max(0, round(area.x)), max(0, round(area.y))
-    inside = parts.labels[top : max(top, round(area.bottom)), left : max(left, round(area.right))]
-    return float(np.isin(inside, large + 1).sum() / square)
+    left, top, width, height = parts.boxes.T
+    large &= (left < area.right) & (left + width > area.x) & (top < area.bottom) & (top + height > area.y)
+    if not large.any():  # mostly it is print above or beside the field
+        return 0.0
+    first, last = max(0, round(area.x)), max(0, round(area.right))
+    inside = parts.labels[max(0, round(area.y)) : max(0, round(area.bottom)), first:last]
+    return float(np.append(False, large)[inside].sum() / square)
 
 
 def _ringed(strokes: Strokes) -> bool:
