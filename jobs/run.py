@@ -167,6 +167,9 @@ def job_options(args: argparse.Namespace) -> JobOptions:
         raise CommandError(
             ExitCode.BAD_MODEL, f"--model {args.model}: name a file of this machine; it travels with the job."
         )
+    for flag, names in (("--input", args.input), ("--output", [args.output])):
+        if not all(name.strip() for name in names):  # a variable of the shell that is not set
+            raise CommandError(ExitCode.USAGE, f"{flag}: is an empty word. Name a folder; . is this one.")
     templates = read_templates(args.template)
     model_path = os.path.abspath(args.model) if args.model else None
     try:

@@ -1,6 +1,7 @@
 """The PTransforms from what the user named to decoded pages."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from pipeline.matching import match_files
+from pipeline.matching import is_local, match_files
 from pipeline.options import JobOptions
 from pipeline.reading import decode_pages, failure_of
 from pipeline.records import DecodedPage, Failure, FileToRead, Seen
@@ -25,7 +26,10 @@ def read_file(path: str, max_bytes: int) -> bytes:
 
     Raises:
         FileTooLargeError: it has more than ``max_bytes``, of which no more are read.
+        OSError: it cannot be opened, or is a pipe or a device, which might never end.
     """
+    if is_local(path) and os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise OSError("it is no regular file")
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
         data = bytes(stream.read(max_bytes + 1))
     if len(data) > max_bytes:

@@ -119,6 +119,27 @@ def test_a_wrong_flag_stops_before_anything_starts(here, capsys, flags, told):
     assert not (here / "out").exists()
 
 
+@pytest.mark.parametrize("word", ["", " "])
+def test_an_empty_word_is_not_the_folder_one_is_in(here, capsys, word):
+    assert run(scans=word) == ExitCode.USAGE
+    assert "--input: is an empty word" in capsys.readouterr().err
+    assert run(output=word) == ExitCode.USAGE
+    assert "--output: is an empty word" in capsys.readouterr().err
+    assert not list(here.glob("_runs"))
+
+
+def test_a_pipe_costs_only_itself(here, capsys):
+    os.mkfifo(here / "scans" / "pipe.png")
+    assert run() == ExitCode.OK
+    (record,) = records(here)
+    assert (record["pages_in"], record["forms"], record["failures"]) == (5, 2, 3)
+    capsys.readouterr()
+    sql = "SELECT code, message FROM failures WHERE source LIKE '%pipe.png'"
+    assert main(["query", "out", sql, "--format", "json"]) == ExitCode.OK
+    rows = json.loads(capsys.readouterr().out)
+    assert rows == [{"code": "file_unreadable", "message": "it is no regular file"}]
+
+
 @pytest.mark.parametrize("name", ["nowhere", "scans/*.tif", "empty"])
 def test_no_input_is_named(here, capsys, name):
     (here / "empty").mkdir()
