@@ -38,6 +38,7 @@ FIELD_TYPES = {
     "alphanumeric": "text",
     "text": "text",
 }
+LEAST_LENGTH_SHARE = 0.25  # of what the ink may be, below which its length is in doubt
 LEAST_PROBABILITY = 1e-7  # those stated are kept this far from 0 and 1
 Others = tuple[tuple[str, float], ...]
 Acceptance = tuple[tuple[float, float, float], ...]
@@ -137,7 +138,8 @@ class Calibration:
     ) -> list[Reading]:
         """Several readings, each as ``apply`` does; together they take a fraction of the time.
 
-        Beside a mark that the charset does not have, half of the confidence is left.
+        Half of the confidence is left beside a mark that the charset does not have, and where the ink rather
+        speaks for another length than the field's: the template or the writer may have been wrong.
 
         Args:
             readings: of rows.
@@ -169,9 +171,11 @@ class Calibration:
         for number, reading, confidence, length in zip(known, own, confidences, lengths, strict=True):
             others = _scaled(reading.runners_up, reading.confidence, confidence)
             read = tuple(islice(characters, length))
-            applied[number] = Reading(reading.text, confidence, read, others)
+            applied[number] = Reading(reading.text, confidence, read, others, reading.length_share)
         marked = [] if lattices is None else unread_marks(lattices, applied, charsets)
-        for number in [number for number, is_marked in enumerate(marked) if is_marked]:
+        doubtful = {number for number, is_marked in enumerate(marked) if is_marked}
+        doubtful.update(number for number in known if readings[number].length_share < LEAST_LENGTH_SHARE)
+        for number in doubtful:
             applied[number] = replace(applied[number], confidence=DOUBT * applied[number].confidence)
         return applied
 

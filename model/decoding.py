@@ -78,10 +78,12 @@ class Draft:
     Attributes:
         texts: with their probabilities, most probable first, at least one.
         labels: the path of the first of them, and the probabilities of its characters.
+        length_share: see ``Reading``.
     """
 
     texts: list[tuple[str, float]]
     labels: PathLabels
+    length_share: float = 1.0
 
 
 def finish(drafts: Sequence[Draft | Reading], n_best: int) -> list[Reading]:
@@ -99,7 +101,7 @@ def finish(drafts: Sequence[Draft | Reading], n_best: int) -> list[Reading]:
         if isinstance(draft, Draft):
             best, confidence = draft.texts[0]
             runners_up = tuple([text for text in draft.texts[1:] if text[1] > LEAST_SHARE * confidence])
-            readings.append(Reading(best, confidence, next(characters), runners_up))
+            readings.append(Reading(best, confidence, next(characters), runners_up, draft.length_share))
         else:
             readings.append(draft)
     return readings
@@ -123,7 +125,9 @@ def draft(lattice: Lattice, constraint: Constraint, n_best: int, options: Decodi
     if constraint.permutation and 0 < len(texts[0][0].labels) <= len(scores.characters):
         return row.permuted(texts[0][0], candidates * chain.shares.sum(axis=1), trust)
     ranked = [(path, trust * min(mass / kept, 1.0)) for path, mass in texts]
-    return row.draft(ranked, trust * candidates, chain.shares)
+    drafted = row.draft(ranked, trust * candidates, chain.shares)
+    share = (kept - options.wrong_length) / (1.0 - options.wrong_length) if trust == 1.0 else 0.0
+    return replace(drafted, length_share=share)
 
 
 def _ranked_texts(

@@ -74,14 +74,22 @@ class CharacterReading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The best reading of a line: text, probability that all of it is right (0..1), its characters, and the
-    next best texts with their probabilities, best first.
+    """The best reading of a line.
+
+    Attributes:
+        text: what is read.
+        confidence: probability, 0..1, that all of it is right.
+        characters: of the text, from left to right.
+        runners_up: the next best texts with their probabilities, best first.
+        length_share: share, 0..1, of the probability of all ways of cutting the ink that have a length which
+            the field allows: whether the ink itself speaks for the length. 1 where nothing depends on it.
     """
 
     text: str
     confidence: float
     characters: tuple[CharacterReading, ...]
     runners_up: tuple[tuple[str, float], ...]
+    length_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

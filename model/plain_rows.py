@@ -6,6 +6,7 @@ all rows together are found by a few operations; ``model.decoding`` finds the sa
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -87,7 +88,8 @@ def _drafts(rows: Sequence[ScoredLattice], n_best: int) -> list[Draft]:
             mass = np.exp(min(logs[k] - loss, 0.0))
             ranked.append((Path(0.0, everything, tuple(labels)), float(min(mass / kept[k], 1.0))))
         reader = RowReader(row, row.constraint, row.scores, options, n_best)
-        drafts.append(reader.draft(ranked, candidates[first:end], readable[k].shares))
+        drafted = reader.draft(ranked, candidates[first:end], readable[k].shares)
+        drafts.append(replace(drafted, length_share=float(allowed[k])))
     return drafts
 
 

@@ -45,6 +45,7 @@ def numbers_of(reading: Reading) -> list[float]:
     characters = [(c.confidence, *sorted(p for _, p in c.alternatives)) for c in reading.characters]
     return [
         reading.confidence,
+        reading.length_share,
         *sorted(p for _, p in reading.runners_up),
         *(p for c in characters for p in c),
     ]

@@ -20,6 +20,7 @@ from model.calibration import (
 )
 from model.calibration_fit import fit_map
 from model.lattice import CharacterReading, Reading
+from model.unread_marks import DOUBT
 
 
 def overconfident(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -120,6 +121,13 @@ def test_a_runner_up_above_what_a_rule_chose_stays_above_it() -> None:
     doubting = Calibration({"digits": ConfidenceMap(1, 1, -3.0)}, {"digits": ConfidenceMap()})
     doubted = doubting.apply(reading, "digits")
     assert doubted.confidence < 0.01 < 0.9 < doubted.runners_up[0][1] <= 1 - doubted.confidence
+
+
+def test_half_of_the_confidence_is_left_where_the_ink_speaks_for_another_length() -> None:
+    calibration = Calibration({"digits": ConfidenceMap()}, {"digits": ConfidenceMap()})
+    for share, left in ((0.26, 1.0), (0.24, DOUBT), (0.0, DOUBT)):
+        found = calibration.apply(Reading("12", 0.9, (), (), share), "digits")
+        assert (found.confidence, found.length_share) == (pytest.approx(left * 0.9), share)
 
 
 def test_a_card_without_calibration_changes_nothing() -> None:

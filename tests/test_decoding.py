@@ -244,6 +244,16 @@ class TestLength:
         assert forced.confidence < 0.01
         assert decode(row, digits(3)).confidence > 0.95
 
+    def test_the_ink_says_whether_the_length_is_right(self) -> None:
+        row = row_of([{"4": 0.99}, {"2": 0.99}, {"9": 0.99}])
+        assert decode(row, digits(3)).length_share == pytest.approx(1.0, abs=0.03)
+        assert decode(row, digits(0, 9)).length_share == pytest.approx(1.0)
+        assert decode(row, digits(2)).length_share < 0.03
+        assert decode(row, digits(4)).length_share == 0.0
+        halves = [(0.0, 0.2, 0.2, 0.7), (0.2, 0.2, 0.4, 0.7)]
+        either = lattice(halves, {(0, 1): {"1": 0.9}, (1, 2): {"1": 0.9}, (0, 2): {"4": 0.9}})
+        assert all(0.1 < decode(either, digits(length)).length_share < 0.9 for length in (1, 2))
+
     @pytest.mark.parametrize(("least", "most"), [(5, 5), (4, 600)])
     def test_an_impossible_length_gives_the_best_reading_for_review(self, least: int, most: int) -> None:
         reading = decode(row_of([{"4": 0.99}, {"2": 0.99}]), digits(least, most))
