@@ -8,6 +8,7 @@ dirt and as punctuation.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,18 @@ _STROKES = "1lI"
 _MOST_SLASH = 4.0  # of these odds' logarithm
 
 
+_Number = TypeVar("_Number", float, Floats)
+
+
+def slash_log_odds(top: _Number, bottom: _Number, width: _Number) -> _Number:
+    """The logarithm of the odds that a stroke which is read 1, l or I is a slash.
+
+    Args:
+        top, bottom, width: of the stroke, from the cap line down, in cap heights.
+    """
+    return _SLASH[0] + _SLASH[1] * top + _SLASH[2] * bottom + _SLASH[3] * width
+
+
 def add_punctuation(
     labels: Floats,
     rejection: Floats,
@@ -75,8 +88,8 @@ def add_punctuation(
     for place, mark in enumerate(PUNCTUATION):
         if mark == "/":
             strokes = labels[:, [characters.index(stroke) for stroke in _STROKES]].sum(axis=1)
-            odds = _SLASH[0] + _SLASH[1] * top + _SLASH[2] * bottom + _SLASH[3] * width
-            found[:, place] = letter * strokes * np.exp(np.clip(odds, -_MOST_SLASH, _MOST_SLASH))
+            odds = np.clip(slash_log_odds(top, bottom, width), -_MOST_SLASH, _MOST_SLASH)
+            found[:, place] = letter * strokes * np.exp(odds)
             continue
         sizes = _MARKS[mark]
         off = np.zeros(len(labels))

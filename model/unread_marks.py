@@ -1,14 +1,16 @@
-"""Commas, hyphens and apostrophes in fields of digits or capitals, whose charset has none of them.
+"""Commas, full stops, hyphens, apostrophes and slashes in fields whose charset has none of them.
 
 ``12,50`` is read 12150, or 1250: the comma as a digit, or left out as dirt, or as the foot of the 2 before.
 No text of the charset is right then, and the probability of the text that was read knows nothing of it. Marks
-are told by size and place, as characters of these charsets all reach from the cap line to the base line.
+are told by size and place, as characters of these charsets all reach from the cap line to the base line, and
+no farther.
 """
 
 from collections.abc import Sequence
 
 from model.alphabets import only_digits
 from model.lattice import Lattice, Reading
+from model.punctuation import slash_log_odds
 
 CHARSETS = ("digits", "upper", "alphanumeric")
 DOUBT = 0.5  # what is left of a reading's confidence beside a mark
@@ -18,8 +20,11 @@ DOWN = 0.85, 1.5  # ... and its bottom
 HIGH = 0.55  # bottom of an apostrophe
 MIDDLE = 0.25, 0.8  # between which a hyphen lies
 HYPHEN = 0.2, 1.0  # its width
-FLAT = 0.45  # its height by its width, at most
+FLAT = 0.65  # its height by its width, at most
 LEAST, WIDEST = 0.2, 0.5  # longer side of a comma, and its width
+POINT, ROUND = 0.12, 0.5  # longer side of a full stop, and the shorter one by it, at least
+ABOVE = 1.2  # bottom of a full stop
+SLASH = 2.0  # logarithm of the odds that what was read as 1 is a slash
 ASIDE = 0.25  # of its width that a mark stands under or over something else, at most
 
 Rectangle = list[float]  # left, top, right, bottom
@@ -48,6 +53,8 @@ def _has_mark(lattice: Lattice, reading: Reading, digits: bool) -> bool:
     bounds: list[Rectangle] = lattice.bounds.tolist()
     chosen = [character.candidate for character in reading.characters]
     read = [bounds[candidate] for candidate in chosen]
+    if digits and "1" in reading.text and _has_slash(reading, read):
+        return True
     # A body that was read, or joined with what was read, is looked at as well as one that was left out.
     bodies = [k for k, whole in enumerate(lattice.whole.tolist()) if whole]
     # Of two characters the larger one may be the only other.
@@ -62,8 +69,19 @@ def _has_mark(lattice: Lattice, reading: Reading, digits: bool) -> bool:
     return any(_is_mark(k, bodies, bounds, read) for k in bodies if k not in chosen)
 
 
+def _has_slash(reading: Reading, read: list[Rectangle]) -> bool:
+    """Whether a 1 is long, and leans, as a slash does; ``read`` are the places of all characters."""
+    height = max(_median([box[3] - box[1] for box in read]), 1e-6)
+    for place, (character, box) in enumerate(zip(reading.characters, read, strict=True)):
+        if character.label == "1":
+            top, bottom = _places(box, read[:place] + read[place + 1 :])
+            if slash_log_odds(top, bottom, (box[2] - box[0]) / height) > SLASH:
+                return True
+    return False
+
+
 def _is_mark(body: int, bodies: list[int], bounds: list[Rectangle], read: list[Rectangle]) -> bool:
-    """Whether a body that was not read by itself is a comma or a hyphen."""
+    """Whether a body that was not read by itself is a comma, a full stop or a hyphen."""
     left, _, right, _ = bounds[body]
     for other in bodies:
         beside = bounds[other]
@@ -74,8 +92,12 @@ def _is_mark(body: int, bodies: list[int], bounds: list[Rectangle], read: list[R
     width = (right - left) / max(height, 1e-6)
     if MIDDLE[0] < top and bottom < MIDDLE[1]:
         return HYPHEN[0] < width < HYPHEN[1] and bottom - top < FLAT * width
-    comma = top > LOW and DOWN[0] < bottom < DOWN[1]
-    return comma and width < WIDEST and LEAST <= max(width, bottom - top) < SMALL
+    longer, shorter = max(width, bottom - top), min(width, bottom - top)
+    if top <= LOW or not DOWN[0] < bottom < DOWN[1]:
+        return False
+    if LEAST <= longer < SMALL and width < WIDEST:
+        return True
+    return POINT <= longer < LEAST and shorter >= ROUND * longer and bottom < ABOVE
 
 
 def _places(box: Rectangle, others: list[Rectangle]) -> tuple[float, float]:

@@ -14,6 +14,9 @@ HYPHEN = (-0.4, 0.65, -0.06, 0.75)
 APOSTROPHE = (0.45, 0.15, 0.55, 0.5)
 FOOT = (0.05, 1.05, 0.38, 1.2)  # of a 2 that a line of the frame has cut in two, under its own body
 SPECK = (0.45, 1.1, 0.52, 1.17)
+POINT = (0.43, 1.05, 0.57, 1.2)
+SLASH = (0.4, -0.05, 0.75, 1.45)
+ONE = (0.15, 0.17, 0.32, 1.22)
 
 
 def row(*boxes, read=None, joined=()):
@@ -80,6 +83,18 @@ def test_a_comma_taken_for_the_foot_of_the_digit_before():
 
 def test_a_hyphen_left_out():
     assert marked(*row(HYPHEN, *DIGITS, read=(1, 2, 3, 4)))
+
+
+def test_a_full_stop_left_out():
+    assert marked(*row(*DIGITS[:2], at(POINT, 1), *DIGITS[2:], read=(0, 1, 3, 4)))
+    high = [(left, top - 0.5, right, bottom - 0.5) for left, top, right, bottom in (at(POINT, 1),)]
+    assert not marked(*row(*DIGITS[:2], *high, *DIGITS[2:], read=(0, 1, 3, 4)))
+
+
+def test_a_slash_read_as_a_one():
+    assert marked(*row(*DIGITS[:2], at(SLASH, 1), *DIGITS[2:]))
+    assert not marked(*row(*DIGITS[:2], at(SLASH, 1), *DIGITS[2:]), "upper")
+    assert not marked(*row(*DIGITS[:2], at(ONE, 1), *DIGITS[2:]))
 
 
 def test_an_apostrophe_read_as_a_letter_but_of_digits_it_may_be_a_raised_one():
