@@ -12,30 +12,27 @@ Weighting by the number of pieces: Wang, Yin, Liu, "Handwritten Chinese Text Rec
 Multiple Contexts", IEEE TPAMI 34(8), 2012, there called WSN.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.alphabets import CHARACTERS, NOT_A_CHARACTER, PUNCTUATION, charset_mask
 from model.close_labels import CloseLabels, Readable
 from model.joined_rows import (
     LEAST_PROBABILITY,
     JoinedRows,
+    Sizes,
     rejected_throughout,
     shape_scores,
     skip_scores,
     usual_sizes,
 )
+from model.label_scores import LabelScores, RowKind, score_labels
 from model.lattice import Constraint, DecodingOptions, Lattice
-from model.neighbours import weigh_by_neighbours
-from model.punctuation import add_punctuation
 from model.word_gaps import gap_scores
 from model.word_shapes import ShapedRow, weigh_by_word_shapes
-from model.writing_lines import weigh_labels
 
 # Score of what no path needs to consider; finite, so that sums of it are.
 NEVER = -1e4
@@ -139,64 +136,36 @@ def score_rows(
         return []
     rows = JoinedRows.of(lattices)
     sizes = [usual_sizes(*row) for row in zip(lattices, constraints, strict=True)]
-    rejection = np.zeros(rows.ends[-1])
-    marks = np.zeros(rows.ends[-1])  # probability of punctuation
-    alike: dict[_Kind, list[int]] = {}
-    for row, constraint in enumerate(constraints):
-        alike.setdefault(_Kind.of(constraint, options), []).append(row)
-    labels = {
-        kind: _score_labels(rows, [(row, lattices[row]) for row in members], kind, rejection, marks, options)
-        for kind, members in alike.items()
-    }
-    is_character = np.log(np.maximum(1.0 - rejection, options.rejection_floor))
-    widths = rows.stops - rows.starts
-    shape = (1.0 - marks) * shape_scores(rows, sizes, options)
-    unmarked = _unmarked(rows, marks)
-    shape += np.where(widths > 1, unmarked[rows.stops] - unmarked[rows.starts], 0.0)
-    throughout = rejected_throughout(rows.starts, widths, rejection, len(rows.piece_ink))
-    futile = (widths > 1) & (rejection > _SURELY_REJECTED) & (throughout < _READ_OTHERWISE)
-    cuts = np.where(futile, NEVER, options.segmentation_weight * widths * is_character + shape)
-    unreadable = np.where(futile, NEVER, np.log(throughout) + shape)
-    skips = skip_scores(rows, rejection, sizes, options) + np.diff(unmarked)
-    scored: list[ScoredLattice | None] = [None] * len(lattices)
-    arcs = _Arcs(rows, cuts, unreadable, skips)
+    alike: dict[RowKind, list[_Row]] = {}
+    for row in map(_Row, range(len(lattices)), lattices, constraints):
+        alike.setdefault(RowKind.of(row.constraint, options), []).append(row)
+    labels = {kind: _score_labels(rows, members, kind, options) for kind, members in alike.items()}
+    arcs = _score_arcs(rows, sizes, labels.values(), options)
+    scored: dict[int, ScoredLattice] = {}
     for kind, members in alike.items():
-        parts = [(row, lattices[row], constraints[row]) for row in members]
-        scores = labels[kind]
+        own = labels[kind]
         if kind.shaped:
-            scores = _shaped(arcs, parts, scores, kind.characters, options)
-        made = _taken_apart(arcs, parts, scores, kind.characters, options)
-        for row, one in zip(members, made, strict=True):
-            scored[row] = one
-    return [one for one in scored if one is not None]
+            own = replace(own, labels=_shaped(arcs, members, own.labels, kind.characters, options))
+        scored |= _taken_apart(arcs, members, own, kind.characters, options)
+    return [scored[number] for number in range(len(lattices))]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """What rows have in common that are scored alike.
+class _Row:
+    """A row to score, and its number among all."""
 
-    Attributes:
-        charset: of both.
-        shaped: whether nothing but the shapes of words says which kinds of characters stand beside each
-            other. A pattern or a list of values says it better, and identifiers mix them.
-        punctuated: whether there may be punctuation.
-    """
+    number: int
+    lattice: Lattice
+    constraint: Constraint
 
-    charset: str
-    shaped: bool
-    punctuated: bool
 
-    @classmethod
-    def of(cls, constraint: Constraint, options: DecodingOptions) -> "_Kind":
-        """That of a row."""
-        charset, free = constraint.charset, constraint.automaton is None
-        shaped = free and charset in ("letters", "text") and options.kind_strength > 0
-        return cls(charset, shaped, free and charset == "text" and constraint.spaces)
-
-    @property
-    def characters(self) -> str:
-        """The labels."""
-        return _charset_columns(self.charset)[0] + PUNCTUATION * self.punctuated
+def _score_labels(
+    rows: JoinedRows, members: Sequence[_Row], kind: RowKind, options: DecodingOptions
+) -> LabelScores:
+    """Those of the rows of one kind."""
+    return score_labels(
+        rows, [row.number for row in members], [row.lattice for row in members], kind, options
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,110 +184,114 @@ class _Arcs:
     skips: NDArray[np.float64]
 
 
+def _score_arcs(
+    rows: JoinedRows, sizes: list[Sizes], labels: Iterable[LabelScores], options: DecodingOptions
+) -> _Arcs:
+    """Scores what depends on a candidate's ink alone.
+
+    Args:
+        rows: N candidates in all.
+        sizes: of a character of each row.
+        labels: of the rows of each kind; together of all N candidates.
+        options: weights.
+    """
+    rejection, marks = np.zeros(len(rows.starts)), np.zeros(len(rows.starts))
+    for one in labels:
+        rejection[one.candidates], marks[one.candidates] = one.rejection, one.marks
+    is_character = np.log(np.maximum(1.0 - rejection, options.rejection_floor))
+    widths = rows.stops - rows.starts
+    unmarked = _unmarked(rows, marks)
+    shape = (1.0 - marks) * shape_scores(rows, sizes, options)
+    shape += np.where(widths > 1, unmarked[rows.stops] - unmarked[rows.starts], 0.0)
+    throughout = rejected_throughout(rows.starts, widths, rejection, len(rows.piece_ink))
+    futile = (widths > 1) & (rejection > _SURELY_REJECTED) & (throughout < _READ_OTHERWISE)
+    return _Arcs(
+        rows,
+        cuts=np.where(futile, NEVER, options.segmentation_weight * widths * is_character + shape),
+        unreadable=np.where(futile, NEVER, np.log(throughout) + shape),
+        skips=skip_scores(rows, rejection, sizes, options) + np.diff(unmarked),
+    )
+
+
 def _shaped(
     arcs: _Arcs,
-    parts: list[tuple[int, Lattice, Constraint]],
+    members: Sequence[_Row],
     labels: NDArray[np.float64],
     characters: str,
     options: DecodingOptions,
 ) -> NDArray[np.float64]:
-    """Labels of rows of words, float64 (M, C), given also their shapes; others as in ``_taken_apart``."""
-    shaped, at = [], 0
-    for row, lattice, constraint in parts:
-        gaps = None
-        if constraint.spaces:
+    """Labels of the candidates of rows of words, float64 (M, C), given also their shapes.
+
+    Args:
+        arcs: of all rows.
+        members: these rows.
+        labels: float64 (M, C) without.
+        characters: the C labels.
+        options: weights.
+    """
+    shaped = []
+    for row, here in zip(members, _places(members), strict=True):
+        lattice, gaps = row.lattice, None
+        if row.constraint.spaces:
             gaps = gap_scores(lattice.piece_bounds, lattice.piece_ink, options.space_gap)
-        own, at = labels[at : at + len(lattice.starts)], at + len(lattice.starts)
-        cut, skipped = arcs.cuts[arcs.rows.candidates(row)], arcs.skips[arcs.rows.pieces(row)]
-        shaped.append(ShapedRow(own, lattice.starts, lattice.stops, cut, skipped, gaps))
+        cuts, skips = arcs.cuts[arcs.rows.candidates(row.number)], arcs.skips[arcs.rows.pieces(row.number)]
+        shaped.append(ShapedRow(labels[here], lattice.starts, lattice.stops, cuts, skips, gaps))
     weighed = weigh_by_word_shapes(shaped, characters)
     return np.maximum(np.concatenate(weighed), np.log(LEAST_PROBABILITY))
 
 
 def _taken_apart(
     arcs: _Arcs,
-    parts: list[tuple[int, Lattice, Constraint]],
-    labels: NDArray[np.float64],
+    members: Sequence[_Row],
+    labels: LabelScores,
     characters: str,
     options: DecodingOptions,
-) -> list[ScoredLattice]:
-    """The rows of one charset, each with its part of the scores.
+) -> dict[int, ScoredLattice]:
+    """The rows of one kind, by their number, each with its part of the scores.
 
     Args:
         arcs: of all rows.
-        parts: number, lattice and constraint of each of these rows.
-        labels: float64 (M, C) of the candidates of these rows.
-        characters: the C labels.
+        members: these rows.
+        labels: of the candidates of these rows.
+        characters: the labels themselves.
         options: weights.
     """
-    rows = arcs.rows
-    own = np.concatenate([np.arange(rows.ends[row], rows.ends[row + 1]) for row, _, _ in parts])
-    searched = [constraint.words is None for _, _, constraint in parts]  # words need no best labels
-    close = CloseLabels.of(labels[np.repeat(searched, [len(lattice.starts) for _, lattice, _ in parts])])
-    readable = Readable.of(labels, arcs.cuts[own], arcs.unreadable[own], options.temperature)
-    scored, at, looked_for = [], 0, 0
-    for row, lattice, constraint in parts:
-        candidates, here = rows.candidates(row), slice(at, at + len(lattice.starts))
-        at = here.stop
-        own_close = None
-        if constraint.words is None:
-            own_close = close.part(slice(looked_for, looked_for + len(lattice.starts)))
-            looked_for += len(lattice.starts)
+    rows, own = arcs.rows, labels.candidates
+    readable = Readable.of(labels.labels, arcs.cuts[own], arcs.unreadable[own], options.temperature)
+    close = _close_labels(members, labels.labels)
+    scored = {}
+    for row, here in zip(members, _places(members), strict=True):
+        lattice, candidates = row.lattice, rows.candidates(row.number)
         scores = PathScores(
             starts=lattice.starts.tolist(),
             stops=lattice.stops.tolist(),
             characters=characters,
             cuts=arcs.cuts[candidates],
-            labels=labels[here],
+            labels=labels.labels[here],
             unreadable=arcs.unreadable[candidates],
-            skips=arcs.skips[rows.pieces(row)],
-            close=own_close,
+            skips=arcs.skips[rows.pieces(row.number)],
+            close=close.get(row.number),
             readable=readable.part(here),
         )
-        scored.append(ScoredLattice.of(lattice, scores, constraint, options))
+        scored[row.number] = ScoredLattice.of(lattice, scores, row.constraint, options)
     return scored
 
 
-def _score_labels(
-    rows: JoinedRows,
-    members: list[tuple[int, Lattice]],
-    kind: _Kind,
-    rejection: NDArray[np.float64],
-    marks: NDArray[np.float64],
-    options: DecodingOptions,
-) -> NDArray[np.float64]:
-    """Log-probabilities of the labels of the rows of one kind, float64 (M, C).
+def _close_labels(members: Sequence[_Row], labels: NDArray[np.float64]) -> dict[int, CloseLabels]:
+    """Of some rows, by their number; words of a dictionary need none. ``labels``: float64 (M, C), of them."""
+    searched = [row for row in members if row.constraint.words is None]
+    if len(searched) < len(members):
+        counts = [len(row.lattice.starts) for row in members]
+        labels = labels[np.repeat([row.constraint.words is None for row in members], counts)]
+    close = CloseLabels.of(labels)
+    return {row.number: close.part(own) for row, own in zip(searched, _places(searched), strict=True)}
 
-    ``rejection`` and ``marks``, float64 (N,), take up the probability of not-a-character and of punctuation
-    of their candidates. What neighbours say is left out of shaped rows, of which ``_shaped`` knows more.
-    """
-    characters, columns = _charset_columns(kind.charset)
-    logs = np.concatenate([lattice.log_probs for _, lattice in members])
-    if np.isnan(logs).any():
-        raise ValueError("the lattice has log-probabilities that are not a number")
-    probs = np.exp(logs[:, columns], dtype=np.float64) + LEAST_PROBABILITY**2
-    probs /= probs.sum(axis=1, keepdims=True)
-    labels = probs[:, :-1] / probs[:, :-1].sum(axis=1, keepdims=True)
-    counts = [len(lattice.starts) for _, lattice in members]
-    own = np.concatenate([np.arange(rows.ends[row], rows.ends[row + 1]) for row, _ in members])
-    rejection[own] = probs[:, -1]
-    trust, bounds, ends = 1.0 - probs[:, -1], rows.bounds[own], [0, *accumulate(counts)]
-    labels, lines = weigh_labels(labels, trust, bounds, characters, options.line_spread, ends)
-    if not kind.shaped:
-        # A row's last candidates end where the next one's would begin, if rows were not numbered apart.
-        apart = np.repeat(np.arange(len(members)), counts)
-        starts, stops = rows.starts[own] + apart, rows.stops[own] + apart
-        strength = options.kind_strength
-        labels = weigh_by_neighbours(labels, trust, starts, stops, bounds, characters, strength, ends)
-    if kind.punctuated:
-        if lines is None:
-            labels = np.hstack([labels, np.zeros((len(labels), len(PUNCTUATION)))])
-        else:
-            whole = np.concatenate([_whole(lattice) for _, lattice in members])
-            labels, rejection[own], marks[own] = add_punctuation(
-                labels, probs[:, -1], whole, bounds, characters, lines
-            )
-    return np.log(np.maximum(labels, LEAST_PROBABILITY))
+
+def _places(members: Sequence[_Row]) -> list[slice]:
+    """Where the candidates of each row are among those of all these rows."""
+    return [
+        slice(*ends) for ends in pairwise(accumulate((len(row.lattice.starts) for row in members), initial=0))
+    ]
 
 
 def _unmarked(rows: JoinedRows, marks: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -335,15 +308,3 @@ def _unmarked(rows: JoinedRows, marks: NDArray[np.float64]) -> NDArray[np.float6
     marked = np.flatnonzero((marks > 0) & (rows.stops - rows.starts == 1))
     scores[rows.starts[marked] + 1] = np.log(np.maximum(1.0 - marks[marked], LEAST_PROBABILITY))
     return np.cumsum(scores)
-
-
-def _whole(lattice: Lattice) -> NDArray[np.bool_]:
-    """``Lattice.whole``, and no candidate where that is not known."""
-    return lattice.whole if len(lattice.whole) else np.zeros(len(lattice.starts), np.bool_)
-
-
-@lru_cache(maxsize=64)
-def _charset_columns(charset: str) -> tuple[str, NDArray[np.intp]]:
-    """The charset's characters in class order, and their columns followed by not-a-character."""
-    allowed = np.flatnonzero(charset_mask(charset))
-    return "".join(CHARACTERS[k] for k in allowed), np.append(allowed, NOT_A_CHARACTER)
