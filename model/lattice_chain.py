@@ -161,7 +161,7 @@ class LatticeChain:
             for stop, candidate, shift, probability in arcs:
                 visits[stop] += visited * probability
                 right = 0.0
-                if counter.saturating or shift == 0:
+                if counter.fits(shift):
                     allowed[stop] += here * probability
                     right = here * ends[stop]
                 if candidate != SKIP:

@@ -5,6 +5,7 @@ or a skipped piece. Where a length is prescribed, a state is a border and the ch
 """
 
 import heapq
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,69 +19,120 @@ SKIP = -1
 
 
 @dataclass(frozen=True, slots=True)
-class LengthCounter:
-    """Keeps count of a path's characters in as few columns of a table as the length range allows.
+class LengthCounter(ABC):
+    """Keeps count of a path's characters, as a column of a table in which every arc moves it to the right.
 
-    Two ways of counting, whichever needs fewer columns:
-
-    - the *surplus* of pieces over characters: a candidate of n pieces adds n - 1, a skipped piece adds 1. A
-      row of P pieces that must hold at least L characters needs P - L + 1 columns, few for tight fields.
-    - characters *saturating* at the minimum, if the pieces cannot exceed the maximum: the last column means
-      "enough". A row of any length needs a single column.
+    There are two ways of counting, of which ``of`` chooses the one that needs fewer columns.
 
     Attributes:
-        columns: width of the table.
+        columns: width of the table. A path that is moved out of it can have no allowed length.
         allowed: bool for each column, whether a path may end there.
-        saturating: which way is used.
     """
 
     columns: int
     allowed: tuple[bool, ...]
-    saturating: bool
 
-    @classmethod
+    @staticmethod
     @lru_cache(maxsize=1024)
-    def of(cls, min_length: int, max_length: int, pieces: int) -> "LengthCounter":
+    def of(min_length: int, max_length: int, pieces: int) -> "LengthCounter":
         """The counter of a range of lengths, for a row of so many pieces."""
         least = max(min_length, 0)
         if max_length >= pieces and 2 * least <= pieces:
-            return cls(least + 1, (False,) * least + (True,), True)
+            return _CharacterCounter(least + 1, (False,) * least + (True,))
         width = max(pieces - least + 1, 0)
-        return cls(width, tuple(surplus >= pieces - max_length for surplus in range(width)), False)
+        return _SurplusCounter(width, tuple(surplus >= pieces - max_length for surplus in range(width)))
 
     @property
+    @abstractmethod
     def counts(self) -> bool:
         """Whether there is anything to count."""
-        return self.columns != 1 or not self.saturating
 
+    @abstractmethod
     def shift(self, pieces: int, character: bool) -> int:
         """By how many columns an arc over so many pieces moves a path; ``columns`` if out of the table."""
-        return int(character) if self.saturating else min(pieces - int(character), self.columns)
 
     def shifts(self, scores: PathScores) -> list[int]:
         """By how many columns a candidate of 0, 1, 2... pieces moves a path, up to the widest candidate."""
         widest = max(map(sub, scores.stops, scores.starts), default=0)
         return [self.shift(pieces, character=True) for pieces in range(widest + 1)]
 
+    @abstractmethod
     def fits(self, shift: int) -> bool:
         """Whether an arc that moves a path so far leads anywhere within the table."""
-        return self.saturating or shift < self.columns
 
-    def padded(self, row: list[float], nothing: float) -> list[float]:
-        """The row of an arc's end, such that dropping ``shift`` columns gives what its start looks up."""
-        return [*row, row[-1]] if self.saturating else row + [nothing] * self.columns
+    @abstractmethod
+    def column(self, column: int, shift: int) -> int:
+        """The column after an arc; ``columns`` or more if out of the table."""
 
+    @abstractmethod
     def moved(self, row: list[float], shift: int) -> list[float]:
-        """Masses at an arc's end, from those at its start: column m moves to m + shift."""
-        if shift == 0:
-            return row
-        if self.saturating:
-            return [0.0, *row[:-2], row[-2] + row[-1]] if len(row) > 1 else row
-        return [0.0] * shift + row
+        """Masses by column at an arc's end, from those at its start; what leaves the table may be cut off."""
+
+    @abstractmethod
+    def padded(self, row: list[float], nothing: float) -> list[float]:
+        """Values by column at an arc's end, so lengthened that its start finds column m at m + shift.
+
+        Args:
+            row: a value for each column.
+            nothing: what stands for columns out of the table.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _CharacterCounter(LengthCounter):
+    """Counts characters up to the least length; the last column means "enough".
+
+    For rows whose pieces cannot exceed the greatest length. A row of any length needs a single column.
+    """
+
+    @property
+    def counts(self) -> bool:
+        return self.columns > 1
+
+    def shift(self, pieces: int, character: bool) -> int:
+        return int(character)
+
+    def fits(self, shift: int) -> bool:
+        return True
 
     def column(self, column: int, shift: int) -> int:
-        """The column after an arc."""
-        return min(column + shift, self.columns - 1) if self.saturating else column + shift
+        return min(column + shift, self.columns - 1)
+
+    def moved(self, row: list[float], shift: int) -> list[float]:
+        if shift == 0 or len(row) == 1:
+            return row
+        return [0.0, *row[:-2], row[-2] + row[-1]]
+
+    def padded(self, row: list[float], nothing: float) -> list[float]:
+        return [*row, row[-1]]
+
+
+@dataclass(frozen=True, slots=True)
+class _SurplusCounter(LengthCounter):
+    """Counts by how many pieces the characters are fewer: one of n pieces adds n - 1, a skipped piece 1.
+
+    A row of P pieces that must hold at least L characters needs P - L + 1 columns, few for tight fields, and
+    none where the pieces are too few.
+    """
+
+    @property
+    def counts(self) -> bool:
+        return True
+
+    def shift(self, pieces: int, character: bool) -> int:
+        return min(pieces - int(character), self.columns)
+
+    def fits(self, shift: int) -> bool:
+        return shift < self.columns
+
+    def column(self, column: int, shift: int) -> int:
+        return column + shift
+
+    def moved(self, row: list[float], shift: int) -> list[float]:
+        return [0.0] * shift + row
+
+    def padded(self, row: list[float], nothing: float) -> list[float]:
+        return row + [nothing] * self.columns
 
 
 @dataclass(frozen=True, slots=True)

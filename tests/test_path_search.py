@@ -150,6 +150,38 @@ def test_the_counter_uses_few_columns() -> None:
     assert LengthCounter.of(5, 5, 4).columns == 0
 
 
+@pytest.mark.parametrize(("least", "most"), [(0, 9), (1, 9), (2, 9), (3, 9), (2, 3), (4, 4), (0, 2), (5, 5)])
+def test_a_path_ends_in_an_allowed_column_just_if_its_length_is_allowed(least: int, most: int) -> None:
+    """All ways to cover four pieces: by skipping (0), or by characters of so many pieces."""
+    counter = LengthCounter.of(least, most, 4)
+    ways = [way for arcs in range(5) for way in product((0, 1, 2, 3, 4), repeat=arcs)]
+    for way in (way for way in ways if sum(max(pieces, 1) for pieces in way) == 4):
+        shifts = [counter.shift(max(pieces, 1), character=pieces > 0) for pieces in way]
+        column = 0
+        for shift in shifts:
+            column = counter.column(column, shift)
+        length = sum(pieces > 0 for pieces in way)
+        assert (column < counter.columns and counter.allowed[column]) == (least <= length <= most)
+        assert all(map(counter.fits, shifts)) or column >= counter.columns
+
+
+@pytest.mark.parametrize(("least", "most"), [(0, 9), (2, 9), (3, 9), (2, 3)])
+def test_rows_of_the_table_move_as_single_columns_do(least: int, most: int) -> None:
+    counter = LengthCounter.of(least, most, 4)
+    values = [float(2**column) for column in range(counter.columns)]
+    for shift in {counter.shift(pieces, character) for pieces in (1, 2) for character in (True, False)}:
+        if not counter.fits(shift):
+            continue
+        ends = [counter.column(column, shift) for column in range(counter.columns)]
+        masses = [0.0] * counter.columns
+        for end, value in zip(ends, values, strict=True):
+            if end < counter.columns:
+                masses[end] += value
+        assert counter.moved(values, shift)[: counter.columns] == masses
+        looked_up = counter.padded(values, -1.0)[shift : shift + counter.columns]
+        assert looked_up == [values[end] if end < counter.columns else -1.0 for end in ends]
+
+
 def test_what_no_path_needs_is_not_searched() -> None:
     scores = random_scores(4)
     futile = np.arange(len(scores.starts)) % 2 == 1
