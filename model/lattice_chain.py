@@ -5,6 +5,7 @@ at every node (one backward pass), each arc gets the probability of being taken 
 0..1, nothing overflows, and what underflows is negligible.
 """
 
+from dataclasses import dataclass
 from math import exp, log
 from operator import mul
 
@@ -48,7 +49,7 @@ class LatticeChain:
             if mass * temperature >= NEVER / 2:
                 arcs[start].append((stop, index, shifts[stop - start], mass))
         self._arcs, self._log_mass = _normalized(arcs)
-        self._tables: tuple[list[list[float]], list[tuple[int, float, float] | None]] | None = None
+        self._tables: _TextTables | None = None
 
     @property
     def log_mass(self) -> float:
@@ -61,55 +62,20 @@ class LatticeChain:
 
     def text_probability(self, path: Path) -> float:
         """Probability of the path's text: of all paths that spell it, among all paths of any length."""
-        if len(path.labels) == self._pieces and len(set(zip(*self._spans, strict=True))) == len(self.masses):
+        if len(path.labels) == self._pieces and self._spans_are_apart():
             return self.path_probability(path)  # a character for each piece: no other path spells as many
-        text, last = path.labels, len(path.labels)
         negligible = _NEGLIGIBLE * self.path_probability(path)
-        weights, straight = self._text_tables()
-        rows: list[dict[int, float]] = [{} for _ in range(self._pieces + 1)]
-        rows[0][0] = 1.0
-        node = ahead = 0  # ``ahead`` is the last node that was reached
-        while node < self._pieces:
-            alive = [(at, mass) for at, mass in rows[node].items() if mass > negligible]
-            if len(alive) == 1 and ahead == node:
-                # Nothing is left but one beginning of the text: where there is no choice, it just goes on.
-                at, mass = alive[0]
-                way = straight[node]
-                while way is not None and at < last and mass * way[2] <= negligible < mass:
-                    mass *= way[1] * weights[way[0]][text[at]]
-                    at, node = at + 1, node + 1
-                    way = straight[node]
-                if node > ahead:
-                    rows[node][at] = mass
-                    ahead = node
-                    continue
-            for stop, candidate, _, probability in self._arcs[node] if alive else ():
-                if stop > ahead:
-                    ahead = stop
-                row = rows[stop]
-                if candidate == SKIP:
-                    for at, mass in alive:
-                        row[at] = row.get(at, 0.0) + mass * probability
-                    continue
-                shares = weights[candidate]
-                for at, mass in alive:
-                    if at < last:
-                        row[at + 1] = row.get(at + 1, 0.0) + mass * probability * shares[text[at]]
-            node += 1
-        return rows[-1].get(last, 0.0)
+        return _Spelling(self._arcs, self._text_tables, path.labels, negligible).probability()
 
-    def _text_tables(self) -> tuple[list[list[float]], list[tuple[int, float, float] | None]]:
-        """Of each candidate the share of each label; and the ways on from nodes with a single piece ahead.
+    def _spans_are_apart(self) -> bool:
+        """Whether no two candidates cover the same pieces."""
+        return len(set(zip(*self._spans, strict=True))) == len(self.masses)
 
-        A way is a candidate, its probability and that of leaving it out; None where there is a choice of
-        candidates, or none, and at the end.
-        """
+    @property
+    def _text_tables(self) -> "_TextTables":
+        """What all texts of this lattice are spelt with; made when it is first asked for."""
         if self._tables is None:
-            straight = [
-                (arcs[1][1], arcs[1][3], arcs[0][3]) if len(arcs) == 2 and arcs[1][0] == arcs[0][0] else None
-                for arcs in self._arcs
-            ]
-            self._tables = self.shares.tolist(), [*straight, None]
+            self._tables = _TextTables.of(self._arcs, self.shares)
         return self._tables
 
     def candidate_probabilities(self, wrong_length: float) -> tuple[NDArray[np.float64], float]:
@@ -180,6 +146,92 @@ class LatticeChain:
                 row = [a + probability * b for a, b in rest]
             rows[node] = counter.padded(row, 0.0)
         return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _TextTables:
+    """What is looked up for every text.
+
+    Attributes:
+        shares: of each candidate, the share of each label.
+        straight: of each node, the end among them, the way on where there is a single piece ahead: its
+            candidate, the probability of that, and of leaving it out. None where there is a choice of
+            candidates, or none.
+    """
+
+    shares: list[list[float]]
+    straight: list[tuple[int, float, float] | None]
+
+    @classmethod
+    def of(cls, arcs: "list[list[_Arc]]", shares: NDArray[np.float64]) -> "_TextTables":
+        """Those of a chain; the first arc of each node leaves a piece out."""
+        straight = [
+            (here[1][1], here[1][3], here[0][3]) if len(here) == 2 and here[1][0] == here[0][0] else None
+            for here in arcs
+        ]
+        return cls(shares.tolist(), [*straight, None])
+
+
+class _Spelling:
+    """The sum over all paths that spell a text, node by node from the left.
+
+    Each node is reached with some beginnings of the text, told apart by their number of characters.
+    """
+
+    def __init__(
+        self, arcs: "list[list[_Arc]]", tables: _TextTables, text: tuple[int, ...], negligible: float
+    ) -> None:
+        """Begins before the first piece; beginnings as improbable as ``negligible`` are not followed."""
+        self._arcs, self._tables, self._text, self._negligible = arcs, tables, text, negligible
+        # By node and characters written: the probability of all paths that come there so.
+        self._beginnings: list[dict[int, float]] = [{} for _ in range(len(arcs) + 1)]
+        self._beginnings[0][0] = 1.0
+        self._farthest = 0  # the last node that was reached
+
+    def probability(self) -> float:
+        """Of the text, among all paths of any length."""
+        node = 0
+        while node < len(self._arcs):
+            alive = [(at, mass) for at, mass in self._beginnings[node].items() if mass > self._negligible]
+            if len(alive) == 1 and self._farthest == node:
+                end = self._go_straight(node, *alive[0])
+                if end > node:
+                    node = end
+                    continue
+            if alive:
+                self._branch(node, alive)
+            node += 1
+        return self._beginnings[-1].get(len(self._text), 0.0)
+
+    def _go_straight(self, node: int, written: int, mass: float) -> int:
+        """Follows the only beginning left while there is no choice; returns the node where that ends."""
+        text, negligible, first = self._text, self._negligible, node
+        shares, straight = self._tables.shares, self._tables.straight
+        while (way := straight[node]) is not None and written < len(text):
+            candidate, taken, left_out = way
+            if mass * left_out > negligible or mass <= negligible:
+                break
+            mass *= taken * shares[candidate][text[written]]
+            written, node = written + 1, node + 1
+        if node > first:
+            self._beginnings[node][written] = mass
+            self._farthest = node
+        return node
+
+    def _branch(self, node: int, alive: list[tuple[int, float]]) -> None:
+        """Takes beginnings, their lengths and probabilities, along all arcs of a node."""
+        text, last = self._text, len(self._text)
+        for stop, candidate, _, probability in self._arcs[node]:
+            self._farthest = max(self._farthest, stop)
+            there = self._beginnings[stop]
+            if candidate == SKIP:
+                for at, mass in alive:
+                    there[at] = there.get(at, 0.0) + mass * probability
+                continue
+            shares = self._tables.shares[candidate]
+            for at, mass in alive:
+                if at < last:
+                    there[at + 1] = there.get(at + 1, 0.0) + mass * probability * shares[text[at]]
 
 
 def _kept(allowed: float, wrong_length: float) -> float:
