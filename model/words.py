@@ -1,20 +1,16 @@
 """Reading a row of running text against a dictionary of its words.
 
-Words and the gaps between them are found together, by one exact search over the row for the best path. A word
-of the dictionary costs nothing; any other string costs by the character, so that ink which no word of the
-dictionary explains keeps its raw reading. A new word begins where a gap is wide; a narrow gap may part words,
-and a wide one may lie within a word, at a price.
-
-The state of the search is a border between pieces and a node of the tree of all beginnings of words. All
-nodes are one array, so that a candidate extends every beginning in a few operations.
+Words and the gaps between them are found together, by one exact search over the row for the best path
+(``model.word_search``). A word of the dictionary costs nothing; any other string costs by the character, so
+that ink which no word of the dictionary explains keeps its raw reading. A new word begins where a gap is
+wide; a narrow gap may part words, and a wide one may lie within a word, at a price.
 """
 
 from collections.abc import Sequence
-from math import inf, prod
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.alphabets import PUNCTUATION
 from model.automata import Lexicon
@@ -23,20 +19,11 @@ from model.decoding import Draft, finish
 from model.lattice import DEFAULT_OPTIONS, Constraint, DecodingOptions, Lattice, Reading
 from model.lattice_chain import LatticeChain
 from model.path_scores import NEVER, PathScores, ScoredLattice, score_lattice
-from model.path_search import SKIP, LengthCounter, Path
+from model.path_search import LengthCounter, Path
 from model.word_gaps import gap_scores
-from model.word_shapes import HOPELESS
+from model.word_search import WordSearch
 from model.word_shares import WordRow, word_shares
-from model.word_tree import (
-    ROOT,
-    STRANGE,
-    STRANGE_CHARACTER,
-    STRANGE_WORD,
-    Arcs,
-    FoundWord,
-    WordTree,
-    word_tree,
-)
+from model.word_tree import STRANGE, word_tree
 
 _SHOWN = 4  # alternatives of a character at most
 _LIKELY = 0.8  # probability of punctuation above which it is that
@@ -77,7 +64,7 @@ def draft_words(rows: Sequence[ScoredLattice], words: Lexicon) -> list[Draft]:
     found = []
     for row, (scores, _) in zip(rows, parted, strict=True):
         gaps = gap_scores(row.piece_bounds, row.piece_ink, options.space_gap)
-        search = _WordSearch(scores, tree, gaps)
+        search = WordSearch(scores, tree, gaps)
         found.append(WordRow(scores, search.arcs, search.best_words()))
     shares = word_shares(found, tree, options.temperature)
     return [
@@ -153,91 +140,3 @@ def _draft(row: ScoredLattice, found: WordRow, marks: Sequence[_Mark], confidenc
     path = Path(0.0, tuple(candidates), tuple(labels))
     read = PathLabels(row, names, path, probable, shares, sure)
     return Draft([(text, min(prod(confidences), 1.0))], read)
-
-
-class _WordSearch:
-    """The best way to cover a row with words."""
-
-    def __init__(self, scores: PathScores, tree: WordTree, gaps: list[tuple[float, float]]) -> None:
-        self._scores, self._tree, self._gaps = scores, tree, gaps
-        self._pieces = len(scores.skips)
-        self._skips = scores.skips.tolist()
-        self.arcs: Arcs = [[] for _ in range(self._pieces)]
-        self._arriving: list[list[int]] = [[] for _ in range(self._pieces + 1)]
-        spans = zip(scores.starts, scores.stops, scores.cuts.tolist(), strict=True)
-        for index, (start, stop, cut) in enumerate(spans):
-            if cut > HOPELESS:
-                self.arcs[start].append((stop, index))
-        for arcs in self.arcs:
-            for stop, index in arcs:
-                self._arriving[stop].append(index)
-        # Score of each candidate read as the last character of each node.
-        self._values = scores.labels.take(tree.labels, axis=1) + scores.cuts[:, None]
-        self._best = scores.labels.argmax(axis=1)
-        likeliest = scores.labels.max(axis=1, initial=-inf) + scores.cuts
-        self._values[:, STRANGE] = likeliest - STRANGE_CHARACTER
-
-    def best_words(self) -> list[FoundWord]:
-        """The words of the best path, from left to right."""
-        ends, parents, values = self._tree.ends, self._tree.parents, self._values
-        best = np.full((self._pieces + 1, len(parents)), -inf)
-        bases = np.empty((self._pieces, len(parents)))  # what a candidate that begins at a border adds to
-        scratch = np.empty(len(parents))
-        before: list[int] = []  # by border: the node after which a word that begins there follows
-        fresh: list[bool] = []  # by border: whether a string of node 1 rather begins there than goes on
-        best[0, ROOT] = 0.0
-        for border, (part, join) in enumerate(self._gaps):
-            here, base = best[border], bases[border]
-            ended = int(ends[here.take(ends).argmax()])
-            empty, parted = float(here[ROOT]), float(here[ended]) + part
-            before.append(ROOT if empty >= parted else ended)
-            begin = max(empty, parted)
-            np.add(here, join, out=scratch)
-            scratch[ROOT] = begin
-            scratch.take(parents, out=base, mode="clip")  # any mode but the default writes to ``out`` at once
-            base[ROOT] = -inf
-            fresh.append(begin - STRANGE_WORD > base[STRANGE])
-            base[STRANGE] = max(begin - STRANGE_WORD, base[STRANGE])
-            for stop, index in self.arcs[border]:
-                np.add(base, values[index], out=scratch)
-                np.maximum(best[stop], scratch, out=best[stop])
-            np.add(here, self._skips[border], out=scratch)
-            np.maximum(best[border + 1], scratch, out=best[border + 1])
-        return self._traced(best, bases, before, fresh)
-
-    def _traced(
-        self, best: NDArray[np.float64], bases: NDArray[np.float64], before: list[int], fresh: list[bool]
-    ) -> list[FoundWord]:
-        """The words that lead to the best end; by which candidate a score was reached is seen from its value.
-
-        To note that for every score while searching would double the work.
-        """
-        nodes = np.append(ROOT, self._tree.ends)
-        node, border = int(nodes[best[-1, nodes].argmax()]), self._pieces
-        words: list[FoundWord] = []
-        whole, stop, steps = node, border, list[tuple[int, int]]()
-        while node != ROOT:
-            index = self._arrived_by(best, bases, border, node)
-            if index == SKIP:
-                border -= 1
-                continue
-            stop = stop if steps else self._scores.stops[index]
-            steps.append((index, int(self._best[index] if node == STRANGE else self._tree.labels[node])))
-            border = self._scores.starts[index]
-            if node != STRANGE and self._tree.parents[node] != ROOT:
-                node = int(self._tree.parents[node])
-            elif node != STRANGE or fresh[border]:
-                candidates, labels = zip(*reversed(steps), strict=True)
-                words.append(FoundWord(whole, border, stop, candidates, labels))
-                whole = node = before[border]
-                steps = []
-        return words[::-1]
-
-    def _arrived_by(
-        self, best: NDArray[np.float64], bases: NDArray[np.float64], border: int, node: int
-    ) -> int:
-        """The first candidate that gives a node its score at a border; else a piece was left out."""
-        for index in self._arriving[border]:
-            if bases[self._scores.starts[index], node] + self._values[index, node] == best[border, node]:
-                return index
-        return SKIP
