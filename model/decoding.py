@@ -199,25 +199,38 @@ class RowReader:
         chosen = np.array(path.candidates)
         scores = self._scores.labels[chosen] / self._options.temperature
         labels = assign(-scores)
+        permuted = replace(path, labels=tuple(labels.tolist()))
         odds = exchange_odds(scores, labels)
-        own = 1.0 / (1.0 + odds).prod(axis=1)
+        once = _exchanges_once(labels, odds.shape[1])
+        cuts = trust * self._cut_probabilities(chosen, candidates)
+        confidence = trust * float(np.prod(cuts / max(trust, 1e-300)) / (1.0 + odds[once]).prod())
+        characters = self._permuted_characters(permuted, odds, cuts)
+        runners_up = self._exchanges(permuted, np.where(once, odds, 0.0), confidence)
+        return Reading(self.text(permuted), confidence, characters, runners_up)
+
+    def _cut_probabilities(
+        self, chosen: NDArray[np.intp], candidates: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """How probable the cut of each of some candidates is, float64 (L,): of it and of what is as good.
+
+        Args:
+            chosen: int (L,) these candidates.
+            candidates: float64 (N,) probability of each candidate of the row.
+        """
         places, holders, same = SharedInk.of([self._lattice]).with_each(chosen)
         held = np.bincount(places, candidates[holders] * same, len(chosen))
-        cuts = trust * np.minimum(held, 1.0)
-        swaps = np.triu(np.ones((len(labels), len(labels)), bool), 1)
-        apart = np.ones_like(odds, bool)
-        apart[:, labels] = swaps
-        doubt = odds[apart]
-        confidence = trust * float(np.prod(cuts / max(trust, 1e-300)) / (1.0 + doubt).prod())
-        permuted = replace(path, labels=tuple(labels.tolist()))
-        characters = tuple(
-            self._permuted_character(candidate, label, float(mine), mine * row)
-            for candidate, label, mine, row in zip(
-                path.candidates, permuted.labels, cuts * own, odds, strict=True
-            )
+        return np.minimum(held, 1.0)
+
+    def _permuted_characters(
+        self, path: Path, odds: NDArray[np.float64], cuts: NDArray[np.float64]
+    ) -> tuple[CharacterReading, ...]:
+        """The characters of a permutation, given the odds of each exchange and probabilities of the cuts."""
+        confidences = cuts * (1.0 / (1.0 + odds).prod(axis=1))
+        each = zip(path.candidates, path.labels, confidences, odds, strict=True)
+        return tuple(
+            self._permuted_character(candidate, label, float(confidence), confidence * row)
+            for candidate, label, confidence, row in each
         )
-        runners_up = self._exchanges(permuted, np.where(apart, odds, 0.0), confidence)
-        return Reading(self.text(permuted), confidence, characters, runners_up)
 
     def _permuted_character(
         self, candidate: int, label: int, confidence: float, others: NDArray[np.float64]
@@ -244,6 +257,17 @@ class RowReader:
                 (self.text(replace(path, labels=tuple(swapped))), confidence * float(odds[place, label]))
             )
         return tuple(texts)
+
+
+def _exchanges_once(labels: NDArray[np.intp], columns: int) -> NDArray[np.bool_]:
+    """Of all ways to give places another label, bool (L, C), those that name each exchange of two just once.
+
+    ``labels``, int (L,), are what the places have. That one place takes the label of another is the same as
+    the other way round; a label that no place has is taken by one alone.
+    """
+    once = np.ones((len(labels), columns), bool)
+    once[:, labels] = np.triu(np.ones((len(labels), len(labels)), bool), 1)
+    return once
 
 
 def _wide_gaps(bounds: NDArray[np.float32], space_gap: float) -> list[int]:
