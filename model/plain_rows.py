@@ -6,8 +6,9 @@ all rows together are found by a few operations; ``model.decoding`` finds the sa
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from model.close_labels import LABELS_TRIED, LEAST_SHARE, CloseLabels, Readable
 from model.decoding import Draft, RowReader
 from model.path_scores import NEVER, ScoredLattice
 from model.path_search import Path
+
+_MOST_LOSS = float(-np.log(LEAST_SHARE))
 
 
 def plain_drafts(rows: Sequence[ScoredLattice], n_best: int) -> dict[int, Draft]:
@@ -81,11 +84,11 @@ def _drafts(rows: Sequence[ScoredLattice], n_best: int) -> list[Draft]:
     for k, (row, first, end) in enumerate(zip(rows, firsts.tolist(), ends.tolist(), strict=True)):
         everything = tuple(range(end - first))
         ranked = []
-        for loss, changes in texts[k]:
+        for text in texts[k]:
             labels = likeliest[first:end]
-            for place, rank in changes:
+            for place, rank in text.changes:
                 labels[place - first] = int(close.labels[place, rank])
-            mass = np.exp(min(logs[k] - loss, 0.0))
+            mass = np.exp(min(logs[k] - text.loss, 0.0))
             ranked.append((Path(0.0, everything, tuple(labels)), float(min(mass / kept[k], 1.0))))
         reader = RowReader(row, row.constraint, row.scores, options, n_best)
         drafted = reader.draft(ranked, candidates[first:end], readable[k].shares)
@@ -93,10 +96,20 @@ def _drafts(rows: Sequence[ScoredLattice], n_best: int) -> list[Draft]:
     return drafts
 
 
+class _Text(NamedTuple):
+    """A text of a row: what it loses against the likeliest, and the places that read another label.
+
+    Each of these has the rank of its label among those of the place, where 0 is the likeliest.
+    """
+
+    loss: float
+    changes: list[tuple[int, int]]
+
+
 def _texts(
     losses: NDArray[np.float64], firsts: NDArray[np.intp], ends: NDArray[np.intp], n_best: int
-) -> list[list[tuple[float, list[tuple[int, int]]]]]:
-    """The likeliest texts of each row, likeliest first.
+) -> list[list[_Text]]:
+    """The likeliest texts of each row, likeliest first, that lose less than ``LEAST_SHARE`` allows.
 
     None of the ``n_best`` likeliest texts has a change that is not among the ``n_best`` - 1 cheapest: each of
     these alone, and no change at all, give as many better texts. So all choices of the cheapest few changes
@@ -106,39 +119,70 @@ def _texts(
         losses: float64 (M, K), what the labels of each place cost against its best one, rising.
         firsts, ends: int (R,), row r has the places ``firsts[r] <= i < ends[r]``.
         n_best: how many of a row at most.
-
-    Returns:
-        For each row the texts that lose less than ``LEAST_SHARE`` allows: the loss, and each place whose
-        label is not the best, with its column in ``losses`` plus one.
     """
     few = n_best - 1
-    owners = np.repeat(np.arange(len(firsts)), ends - firsts)
-    places, columns = np.nonzero(losses < -np.log(LEAST_SHARE))
-    cheap = losses[places, columns]
-    order = np.lexsort((cheap, owners[places]))
-    rows = owners[places][order]
-    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    order, rows, rank = order[rank < few], rows[rank < few], rank[rank < few]
-    change = np.full((len(firsts), few), -1)
-    change[rows, rank] = order
-    loss = np.append(cheap, np.inf)[change]
-    place = np.append(places, -1)[change]
-    chosen = _CHOICES[few]
-    total = np.where(chosen, loss[:, None, :], 0.0).sum(axis=2)
-    for one, other in combinations(range(few), 2):  # a place has one label
-        both = chosen[:, one] & chosen[:, other]
-        total[np.ix_(place[:, one] == place[:, other], both)] = np.inf
-    best = np.argsort(total, axis=1, kind="stable")[:, :n_best]
-    sums = np.take_along_axis(total, best, axis=1).tolist()
-    where, which = place.tolist(), (np.append(columns, -1)[change] + 1).tolist()
+    changes = _Changes.cheapest(losses, firsts, ends, few)
+    totals = _totals(changes)
+    best = np.argsort(totals, axis=1, kind="stable")[:, :n_best]
+    sums = np.take_along_axis(totals, best, axis=1).tolist()
+    places, ranks = changes.places.tolist(), changes.ranks.tolist()
     return [
         [
-            (value, [(where[row][k], which[row][k]) for k in _MEMBERS[few][choice]])
-            for value, choice in zip(sums[row], best[row].tolist(), strict=True)
-            if value < -np.log(LEAST_SHARE)
+            _Text(loss, [(own_places[k], own_ranks[k]) for k in _MEMBERS[few][choice]])
+            for loss, choice in zip(own_sums, choices, strict=True)
+            if loss < _MOST_LOSS
         ]
-        for row in range(len(firsts))
+        for own_sums, choices, own_places, own_ranks in zip(sums, best.tolist(), places, ranks, strict=True)
     ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Changes:
+    """The cheapest few changes of each of R rows: one place reads another label than its likeliest.
+
+    Attributes:
+        losses: float64 (R, F) what they cost, rising; infinity where a row has fewer.
+        places: int (R, F) which place changes; of no change one that is none.
+        ranks: int (R, F) of its new label among those of the place, from 1.
+    """
+
+    losses: NDArray[np.float64]
+    places: NDArray[np.intp]
+    ranks: NDArray[np.intp]
+
+    @classmethod
+    def cheapest(
+        cls, losses: NDArray[np.float64], firsts: NDArray[np.intp], ends: NDArray[np.intp], few: int
+    ) -> "_Changes":
+        """The ``few`` cheapest of rows; the others as in ``_texts``."""
+        places, columns = np.nonzero(losses < _MOST_LOSS)
+        cheap = losses[places, columns]
+        row_of = np.repeat(np.arange(len(firsts)), ends - firsts)[places]
+        order = np.lexsort((cheap, row_of))
+        rows = row_of[order]
+        turn = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        chosen = np.full((len(firsts), few), -1)
+        chosen[rows[turn < few], turn[turn < few]] = order[turn < few]
+        # The last of each, which -1 stands for, is no change.
+        return cls(
+            np.append(cheap, np.inf)[chosen],
+            np.append(places, -1)[chosen],
+            np.append(columns, -1)[chosen] + 1,
+        )
+
+
+def _totals(changes: _Changes) -> NDArray[np.float64]:
+    """What all choices of the changes of each row cost, float64 (R, 2 ** F), in the order of ``_CHOICES``.
+
+    Infinity where a choice is none: a place has one label.
+    """
+    few = changes.losses.shape[1]
+    chosen = _CHOICES[few]
+    totals: NDArray[np.float64] = np.where(chosen, changes.losses[:, None, :], 0.0).sum(axis=2)
+    for one, other in combinations(range(few), 2):
+        both = chosen[:, one] & chosen[:, other]
+        totals[np.ix_(changes.places[:, one] == changes.places[:, other], both)] = np.inf
+    return totals
 
 
 # Of up to so many changes all choices: bool (2 ** few, few), and the same as lists.
