@@ -6,7 +6,9 @@ and goes on from there (``lying_strokes``). All of it is done on the bits of the
 out, for all rules of a page at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -54,63 +56,126 @@ def erase_rules(
         widths: float64 (R,) of each traced rule, pixels.
     """
     halves = (widths - 1) / 2
+    changes = _changes(traced, rules, halves)
+    bits = _cut_to_windows(traced, changes.erased, np.ceil(halves + SLACK).astype(int))
+    keep = _pixels(~bits.window.astype("<u4"))  # the higher bits go
+    # The rasters lie as their rules do, so that each is changed along its memory.
+    keep_of = {True: keep.T, False: turned(keep)}
+    joining = _any_of_rule(traced, changes.joined != 0)  # hardly any
+    places = zip(
+        _places(traced, rules, targets), bits.lows.tolist(), bits.highs.tolist(), joining, strict=True
+    )
+    for place, low, high, joins in places:
+        rows = place.rows(low, high)
+        part = place.part(rows)
+        part &= keep_of[place.upright][rows.start - low : rows.stop - low, place.band]
+        if joins:
+            rows = place.rows(0, BLOCK)
+            part = place.part(rows)
+            part |= _pixels(changes.joined[place.band] << traced.lifts[place.band])[:, rows].T
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Changes:
+    """What is to change in the band: the bits that go, and those that are added, uint64 (N,) both."""
+
+    erased: Bits
+    joined: Bits
+
+
+def _changes(traced: TracedRules, rules: Sequence[ExpectedRule], halves: Floats) -> _Changes:
+    """Finds out what is print; ``halves``, float64 (R,), as in ``Contacts``."""
     band = _without_other_rules(traced, halves)
     closed = _closed(band)
     up, down = extents(band)
-    above, below, dropped = _strokes(traced, up, down, closed, halves)
-    crossing = (above & below) | dropped
     thickness = up + down
-    contacts = Contacts(traced, halves, above, below, crossing, thickness)
+    strokes = _strokes(traced, up, down, closed, halves)
+    contacts = Contacts(traced, halves, strokes.above, strokes.below, strokes.crossing, thickness)
     passing = passages(contacts)
     joined_above, joined_below = (bridges(contacts, rules, direction) for direction in (-1, 1))
-    above, below = above | joined_above, below | joined_below
+    above, below = strokes.above | joined_above, strokes.below | joined_below
     usual = np.append(np.floor(2 * halves), 255).astype(np.uint8)[traced.rule_of]
-    lying = lying_strokes(thickness, usual, above | below | crossing, traced.begins, traced.ends)
-    whole = crossing | lying | passing
+    touched = above | below | strokes.crossing
+    lying = lying_strokes(thickness, usual, touched, traced.begins, traced.ends)
+    whole = strokes.crossing | lying | passing
     erased = np.where(whole, _NONE, _by_column(traced, _around_middle(np.ceil(halves + SLACK))))
     erased &= ~_beyond_gaps(traced, band, halves)
     erased &= np.where(above, _BELOW, _ALL)
     erased &= np.where(below, _ABOVE, _ALL)
     near = _by_column(traced, _around_middle(np.ceil(halves + DROPOUT)))
-    joined = np.where(dropped, closed & near, _NONE)
-    _apply(traced, rules, targets, erased, joined, np.ceil(halves + SLACK).astype(int))
+    return _Changes(erased, np.where(strokes.dropped, closed & near, _NONE))
 
 
-def _apply(
-    traced: TracedRules,
-    rules: Sequence[ExpectedRule],
-    targets: Sequence[Mask],
-    erased: Bits,
-    joined: Bits,
-    reaches: Integers,
-) -> None:
-    """Erases from the targets what is ``erased`` and adds what is ``joined``, both uint64 (N,).
+@dataclass(frozen=True, slots=True, eq=False)
+class _Windows:
+    """Bits of the band, cut down to the few rows around each rule in which anything can be erased.
 
-    ``reaches`` says of each traced rule, int (R,), how many pixels to each side of its middle may be erased.
+    Attributes:
+        window: uint64 (N,) the bits, from the window's first row on.
+        lows, highs: int (R,) first and past-last row of the window of each rule; row 0 is bit 0 of the band
+            before it was straightened.
     """
-    parts = np.stack([traced.begins, traced.ends], axis=1).ravel()
+
+    window: Bits
+    lows: Integers
+    highs: Integers
+
+
+def _cut_to_windows(traced: TracedRules, bits: Bits, reaches: Integers) -> _Windows:
+    """Undoes the straightening of bits, uint64 (N,), that reach, int (R,), pixels to each side at most."""
+    parts = _parts(traced)
     least, most = (step.reduceat(traced.lifts, parts)[::2].astype(int) for step in (np.minimum, np.maximum))
     lows = MARGIN + least - reaches
     highs = np.minimum(MARGIN + most + reaches + 1, lows + WINDOW)
-    erased = (erased << traced.lifts) >> _by_column(traced, lows.astype(np.uint64))
-    keep = _pixels(~erased.astype("<u4"))  # the higher bits go
-    lying_keep = turned(keep)
-    joining = np.logical_or.reduceat(joined != 0, parts)[::2].tolist()  # hardly any
-    columns_of = traced.which, traced.begins, traced.ends, traced.firsts, traced.tops, lows, highs
-    places = zip(*(numbers.tolist() for numbers in columns_of), joining, strict=True)
-    for which, begin, end, first, top, low, high, some in places:
-        rule, height = rules[which], rules[which].size[0]
-        target = targets[which].T if rule.upright else targets[which]
-        columns = slice(first, first + end - begin)
-        inner, outer = max(low, -top), min(high, height - top)
-        if inner < outer:
-            bits = slice(inner - low, outer - low)
-            place = target[top + inner : top + outer, columns]
-            place &= keep[begin:end, bits].T if rule.upright else lying_keep[bits, begin:end]
-        if some:
-            inner, outer = max(0, -top), min(BLOCK, height - top)
-            band = joined[begin:end] << traced.lifts[begin:end]
-            target[top + inner : top + outer, columns] |= _pixels(band)[:, inner:outer].T
+    window = (bits << traced.lifts) >> _by_column(traced, lows.astype(np.uint64))
+    return _Windows(window, lows, highs)
+
+
+def _any_of_rule(traced: TracedRules, columns: Mask) -> list[bool]:
+    """For each rule whether any of its columns, bool (N,), is true."""
+    of_rules: list[bool] = np.logical_or.reduceat(columns, _parts(traced))[::2].tolist()
+    return of_rules
+
+
+def _parts(traced: TracedRules) -> Integers:
+    """Where each rule begins in the band, and where what lies between it and the next, int (2 R,)."""
+    return np.stack([traced.begins, traced.ends], axis=1).ravel()
+
+
+class _Place(NamedTuple):
+    """Where a rule lies; a tuple, since a page has more than a hundred.
+
+    Attributes:
+        target: bool (H, W), a view of the raster from which it is erased, in which it lies level.
+        upright: whether the raster was turned for that.
+        top: row of the target that is bit 0 of the band; may be negative.
+        columns: the rule's columns of the target.
+        band: the same in the band.
+    """
+
+    target: Mask
+    upright: bool
+    top: int
+    columns: slice
+    band: slice
+
+    def rows(self, low: int, high: int) -> slice:
+        """Those of some rows of the band that the target has."""
+        first = max(low, -self.top)
+        return slice(first, max(first, min(high, len(self.target) - self.top)))
+
+    def part(self, rows: slice) -> Mask:
+        """A view of the rule's columns at some rows of the band."""
+        return self.target[self.top + rows.start : self.top + rows.stop, self.columns]
+
+
+def _places(traced: TracedRules, rules: Sequence[ExpectedRule], targets: Sequence[Mask]) -> Iterator[_Place]:
+    """Yields the place of each traced rule."""
+    numbers = (traced.which, traced.begins, traced.ends, traced.firsts, traced.tops)
+    for which, begin, end, first, top in zip(*(each.tolist() for each in numbers), strict=True):
+        upright = rules[which].upright
+        target = targets[which].T if upright else targets[which]
+        yield _Place(target, upright, top, slice(first, first + end - begin), slice(begin, end))
 
 
 def _pixels(bits: NDArray[np.unsignedinteger]) -> Mask:
@@ -161,15 +226,35 @@ def _beyond_gaps(traced: TracedRules, band: Bits, halves: Floats) -> Bits:
     return parted
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Strokes:
+    """Columns, bool (N,) each, at which a stroke meets its rule.
+
+    Attributes:
+        above, below: it touches from that side.
+        dropped: it crosses, but some of it dropped out.
+        crossing: it crosses, be it seen in full or not.
+    """
+
+    above: Mask
+    below: Mask
+    dropped: Mask
+    crossing: Mask
+
+
 def _strokes(
     traced: TracedRules, up: NDArray[np.uint8], down: NDArray[np.uint8], closed: Bits, halves: Floats
-) -> tuple[Mask, Mask, Mask]:
-    """Columns, bool (N,) each, at which a stroke touches from above, from below, or crosses but dropped out.
+) -> _Strokes:
+    """Finds where strokes meet rules.
 
     Scanners drop pixels beside a rule, over the whole width of a stroke. Where some of a stroke crosses in
     full, what is beside it is no part that dropped out but the inside of a bend.
 
-    ``up`` and ``down`` are uint8 (N,), how far the ink reaches from the middle of the rule.
+    Args:
+        traced: the rules.
+        up, down: uint8 (N,), how far the ink reaches from the middle of the rule.
+        closed: the band as ``_closed`` gives it.
+        halves: float64 (R,) as in ``Contacts``.
     """
     most = np.append(np.floor(halves + SLACK), 255).astype(np.uint8)[traced.rule_of]
     closed_up, closed_down = extents(closed)
@@ -184,7 +269,7 @@ def _strokes(
     none = beside | (lasts - firsts > WIDEST_DROPOUT)
     for first, last in zip(firsts[none].tolist(), lasts[none].tolist(), strict=True):
         dropped[first:last] = False
-    return above, below, dropped
+    return _Strokes(above, below, dropped, in_full | dropped)
 
 
 def _without_other_rules(traced: TracedRules, halves: Floats) -> Bits:
