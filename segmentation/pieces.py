@@ -84,34 +84,84 @@ def cut_rows(rows: Sequence[RowToCut]) -> list[Pieces]:
     looked = [_Inked.of(row) for row in rows]
     cut = _cut(rows, looked)
     whole = [_whole(row, one) for row, one in zip(rows, looked, strict=True)]
-    uncut = Extents.of_components(
+    row_of = np.concatenate([cut.row, np.repeat(np.arange(len(rows)), [len(own) for own in whole])])
+    joined = _Joined.of(cut.extents.join(_uncut(rows, whole, looked)), row_of, len(rows))
+    bodies = _common(
+        _bodies(rows, row_of, np.concatenate([cut.component, *whole])), joined.place, len(joined.areas)
+    )
+    labels = _rasters(rows, cut, whole, joined.names)
+    return [
+        Pieces(own, joined.boxes[first:last], joined.areas[first:last], bodies[first:last])
+        for own, (first, last) in zip(labels, pairwise(joined.ends), strict=True)
+    ]
+
+
+def _uncut(
+    rows: Sequence[RowToCut], whole: Sequence[NDArray[np.intp]], looked: "Sequence[_Inked | None]"
+) -> Extents:
+    """The extents of the components of each row that are a piece each, along the slant of the row."""
+    return Extents.of_components(
         [row.parts.these(own) for row, own in zip(rows, whole, strict=True)],
         [0.0 if one is None else one.slant for one in looked],
         [0.0 if one is None else one.middle for one in looked],
     )
-    numbers = np.arange(len(rows))
-    row_of = np.concatenate([cut.row, np.repeat(numbers, [len(own) for own in whole])])
-    # One row after the other, in each of them first what was cut.
-    order = np.argsort(row_of, kind="stable")
-    extents = cut.extents.join(uncut).these(order)
-    rank, joined, row_of_joined = in_order(extents, hosts(extents, row_of[order]), row_of[order])
-    place = np.empty(len(order), np.intp)
-    place[order] = rank
-    ends = np.searchsorted(row_of_joined, np.append(numbers, len(rows)))
-    # From here on pieces are numbered row by row.
-    names = (place - ends[row_of] + 1).astype(np.uint16)
-    component = np.concatenate([cut.component, *whole])
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """Pieces of rows, of which those that stand over or under each other are one, row by row from the left.
+
+    Attributes:
+        place: int (N,) which of the joined ones each of those before is a part of.
+        names: uint16 (N,) the number of that in its row, from 1.
+        boxes: int32 (P, 4) x, y, width, height of the joined ones.
+        areas: int32 (P,) their pixels of ink.
+        ends: int (R + 1,), row r has the joined ones ``ends[r] <= p < ends[r + 1]``.
+    """
+
+    place: NDArray[np.intp]
+    names: NDArray[np.uint16]
+    boxes: NDArray[np.int32]
+    areas: NDArray[np.int32]
+    ends: list[int]
+
+    @classmethod
+    def of(cls, extents: Extents, row_of: NDArray[np.intp], rows: int) -> "_Joined":
+        """Joins pieces of so many rows, given the row of each, int (N,)."""
+        order = np.argsort(row_of, kind="stable")
+        extents, ordered = extents.these(order), row_of[order]
+        rank, joined, row_of_joined = in_order(extents, hosts(extents, ordered), ordered)
+        place = np.empty(len(order), np.intp)
+        place[order] = rank
+        ends = np.searchsorted(row_of_joined, np.arange(rows + 1))
+        names = (place - ends[row_of] + 1).astype(np.uint16)
+        return cls(place, names, joined.boxes.astype(np.int32), joined.area.astype(np.int32), ends.tolist())
+
+
+def _bodies(
+    rows: Sequence[RowToCut], row_of: NDArray[np.intp], component: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """The body of each piece, int (N,), given its row and its component in that, int (N,) both."""
     firsts = np.cumsum([0, *(len(row.parts) for row in rows)])
-    body_of = np.concatenate([row.bodies for row in rows])[firsts[row_of] + component]
-    bodies = _common(body_of, place, len(joined.area))
-    boxes, areas = joined.boxes.astype(np.int32), joined.area.astype(np.int32)
+    bodies: NDArray[np.intp] = np.concatenate([row.bodies for row in rows])[firsts[row_of] + component]
+    return bodies
+
+
+def _rasters(
+    rows: Sequence[RowToCut], cut: "_Cut", whole: Sequence[NDArray[np.intp]], names: NDArray[np.uint16]
+) -> list[NDArray[np.uint16]]:
+    """The raster of the pieces of each row.
+
+    Args:
+        rows: as they were.
+        cut: what was cut of them.
+        whole: int, the components of each that were not.
+        names: uint16 (N,) what is written for each piece: first those that were cut, then those that were
+            not, of one row after the other.
+    """
     named = np.split(names[len(cut.row) :], np.cumsum([len(own) for own in whole])[:-1])
     pixels = np.split(names[cut.piece], np.cumsum([len(own) for own in cut.inked])[:-1])
-    labels = [_labelled(*one) for one in zip(rows, whole, named, cut.inked, pixels, strict=True)]
-    return [
-        Pieces(own, boxes[first:last], areas[first:last], bodies[first:last])
-        for own, (first, last) in zip(labels, pairwise(ends.tolist()), strict=True)
-    ]
+    return [_labelled(*one) for one in zip(rows, whole, named, cut.inked, pixels, strict=True)]
 
 
 def _whole(row: RowToCut, looked: "_Inked | None") -> NDArray[np.intp]:
