@@ -7,6 +7,7 @@ them.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,8 +23,19 @@ from segmentation.templates import Box
 BODY_GAP, BODY_HEIGHT, BODY_WIDTH, BODIES_WIDTH = 0.05, 0.65, 0.3, 1.2
 
 
-Runs = tuple[NDArray[np.int16], NDArray[np.intp]]  # of pieces of a row, as ``find_runs`` gives them
 _NO_BOXES = np.zeros((0, 4), np.intp)
+
+
+class Runs(NamedTuple):
+    """Runs of pieces of a row, N of them.
+
+    Attributes:
+        spans: int16 (N, 2) first and past-last piece.
+        boxes: int (N, 4) x, y, width, height in raster pixels.
+    """
+
+    spans: NDArray[np.int16]
+    boxes: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +84,10 @@ def crops_of(pieces: Sequence[Pieces], runs: Sequence[Runs]) -> NDArray[np.uint8
     """The crops, uint8 (N, 28, 28), of runs of pieces of each row, one row after the other."""
     masks = (
         cv2.inRange(own.labels[y : y + height, x : x + width], start + 1, stop)
-        for own, (spans, rectangles) in zip(pieces, runs, strict=True)
-        for (start, stop), (x, y, width, height) in zip(spans.tolist(), rectangles.tolist(), strict=True)
+        for own, (spans, boxes) in zip(pieces, runs, strict=True)
+        for (start, stop), (x, y, width, height) in zip(spans.tolist(), boxes.tolist(), strict=True)
     )
-    return normalize_all(masks, np.concatenate([_NO_BOXES, *(rectangles for _, rectangles in runs)]))
+    return normalize_all(masks, np.concatenate([_NO_BOXES, *(own.boxes for own in runs)]))
 
 
 def glyph_lines(
@@ -92,8 +104,8 @@ def glyph_lines(
         runs: the candidates of each row.
         crops: uint8 (N, 28, 28) of the candidates of all rows, one row after the other.
     """
-    counts, piece_counts = [len(spans) for spans, _ in runs], [len(own.areas) for own in pieces]
-    boxes = np.concatenate([_NO_BOXES, *(rectangles for _, rectangles in runs)]).astype(np.float32)
+    counts, piece_counts = [len(own.spans) for own in runs], [len(own.areas) for own in pieces]
+    boxes = np.concatenate([_NO_BOXES, *(own.boxes for own in runs)]).astype(np.float32)
     of_pieces = np.concatenate([_NO_BOXES, *(own.boxes for own in pieces)]).astype(np.float32)
     row, row_of_piece = (np.repeat(np.arange(len(places)), number) for number in (counts, piece_counts))
     on_page = page_boxes(boxes, [place.to_page for place in places], row)
@@ -128,46 +140,80 @@ def find_runs(
         height: of the writing area, pixels.
         settled: bool (P,) pieces that are surely whole characters; runs of these alone are left out.
 
-    Returns:
-        First and past-last piece, int16 (N, 2); and x, y, width, height in raster pixels, int (N, 4).
     """
-    widest = limits.width * height
+    sizes = _CharacterSizes.of(limits.width * height, usual_height(pieces))
     next_open = _next_open(settled, len(pieces.areas))
-    usual = usual_height(pieces)
-    white, high, wide, narrow = (usual * v for v in (BODY_GAP, BODY_HEIGHT, BODY_WIDTH, BODIES_WIDTH))
     edges = [(x, y, x + width, y + height) for x, y, width, height in pieces.boxes.tolist()]
-    spans, rectangles = [], []
+    spans, boxes = [], []
     for start, (first_open, (left, top, right, bottom)) in enumerate(zip(next_open, edges, strict=True)):
         spans.append((start, start + 1))
-        rectangles.append((left, top, right - left, bottom - top))
-        last = min(start + limits.pieces, len(edges))
-        if first_open >= last:
+        boxes.append((left, top, right - left, bottom - top))
+        if first_open >= min(start + limits.pieces, len(edges)):
             continue
-        part_left, part_top, part_bottom, bodies = left, top, bottom, 0
-        # Comparing here takes a third of the time of calling min and max.
-        for stop in range(start + 2, last + 1):
-            x0, y0, x1, y1 = edges[stop - 1]
-            if x0 - right > white:
-                bodies += part_bottom - part_top >= high and right - part_left >= wide
-                part_left, part_top, part_bottom = x0, y0, y1
-            else:
-                part_left = x0 if x0 < part_left else part_left
-                part_top = y0 if y0 < part_top else part_top
-                part_bottom = y1 if y1 > part_bottom else part_bottom
-            left = x0 if x0 < left else left
-            top = y0 if y0 < top else top
-            right = x1 if x1 > right else right
-            bottom = y1 if y1 > bottom else bottom
-            across = right - left
-            if across > widest:
-                break
-            body = part_bottom - part_top >= high and right - part_left >= wide
-            if bodies + body > 1 and across > narrow:
-                break
+        grown = _grown(edges[start : start + limits.pieces], sizes)
+        for stop, box in enumerate(grown, start + 2):
             if first_open < stop:
                 spans.append((start, stop))
-                rectangles.append((left, top, across, bottom - top))
-    return np.array(spans, np.int16).reshape(-1, 2), np.array(rectangles, np.intp).reshape(-1, 4)
+                boxes.append(box)
+    return Runs(np.array(spans, np.int16).reshape(-1, 2), np.array(boxes, np.intp).reshape(-1, 4))
+
+
+class _CharacterSizes(NamedTuple):
+    """What tells one character from two neighbours, in raster pixels.
+
+    Attributes:
+        widest: more no character is wide.
+        white: more than that between two parts tells them apart.
+        high, wide: what each of them is at least if it is a character, a body.
+        narrow: together no wider, they are a broken one nevertheless.
+    """
+
+    widest: float
+    white: float
+    high: float
+    wide: float
+    narrow: float
+
+    @classmethod
+    def of(cls, widest: float, usual: float) -> "_CharacterSizes":
+        """Those of a row whose pieces usually are so high."""
+        return cls(widest, *(usual * share for share in (BODY_GAP, BODY_HEIGHT, BODY_WIDTH, BODIES_WIDTH)))
+
+
+_Rectangle = tuple[int, int, int, int]
+
+
+def _grown(edges: Sequence[_Rectangle], sizes: _CharacterSizes) -> list[_Rectangle]:
+    """The boxes of the first piece with the next one, with the next two and so on, while it is one character.
+
+    ``edges`` are left, top, right, bottom of pieces from left to right; the boxes x, y, width, height. What
+    was joined last and has no white between is a part; whether it is a body shows when the next part begins.
+    """
+    widest, white, high, wide, narrow = sizes
+    left, top, right, bottom = edges[0]
+    part_left, part_top, part_bottom, bodies = left, top, bottom, 0  # ``right`` is that of the part, too
+    boxes = []
+    # Comparing here takes a third of the time of calling min and max.
+    for x0, y0, x1, y1 in edges[1:]:
+        if x0 - right > white:
+            bodies += part_bottom - part_top >= high and right - part_left >= wide
+            part_left, part_top, part_bottom = x0, y0, y1
+        else:
+            part_left = x0 if x0 < part_left else part_left
+            part_top = y0 if y0 < part_top else part_top
+            part_bottom = y1 if y1 > part_bottom else part_bottom
+        left = x0 if x0 < left else left
+        top = y0 if y0 < top else top
+        right = x1 if x1 > right else right
+        bottom = y1 if y1 > bottom else bottom
+        across = right - left
+        if across > widest:
+            break
+        body = part_bottom - part_top >= high and right - part_left >= wide
+        if bodies + body > 1 and across > narrow:
+            break
+        boxes.append((left, top, across, bottom - top))
+    return boxes
 
 
 def _next_open(settled: NDArray[np.bool_] | None, count: int) -> list[int]:

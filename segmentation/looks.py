@@ -15,13 +15,10 @@ from numpy.typing import NDArray
 
 from segmentation.components import Components
 from segmentation.extents import Extents, hosts, in_order
-from segmentation.glyphs import CandidateLimits, RowPlace, crops_of, find_runs, glyph_lines
+from segmentation.glyphs import CandidateLimits, RowPlace, Runs, crops_of, find_runs, glyph_lines
 from segmentation.normalization import normalize_all
-from segmentation.page import GLYPH_SIZE, GlyphLine
+from segmentation.page import GlyphLine
 from segmentation.pieces import MIXED, Pieces, RowToCut, cut_rows, main_components
-
-_NONE = np.zeros(0, np.intp)
-_NO_CROPS = np.zeros((0, GLYPH_SIZE, GLYPH_SIZE), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ def look_at_bodies(rows: Sequence[InkRow]) -> list[GlyphLine]:
         spans = np.arange(last - first, dtype=np.int16)[:, None] + np.array([0, 1], np.int16)
         rectangles, areas = boxes[first:last], joined.area[first:last]
         pieces.append(Pieces(own.labels, rectangles.astype(np.int32), areas.astype(np.int32)))
-        runs.append((spans, rectangles))
+        runs.append(Runs(spans, rectangles))
         masks += _masks(own, of_component, rectangles)
     lines = glyph_lines([row.place for row in rows], pieces, runs, normalize_all(masks, boxes))
     edges = zip(rows, parts, bodies, pairwise(ends.tolist()), strict=True)
@@ -160,34 +157,70 @@ def look_again(lines: Sequence[GlyphLine], settled: Sequence[NDArray[np.bool_]])
         ValueError: a line has been cut already.
     """
     looks: list[SecondLook | None] = [None] * len(lines)
-    rows, places = [], []
-    for place, (line, whole) in enumerate(zip(lines, settled, strict=True)):
-        if line.uncut is None:
-            raise ValueError("this line has been cut already")
-        if not whole.all():
-            rows.append(line.uncut)
-            places.append(place)
-    cut = cut_rows(
-        [
-            RowToCut(row.parts, row.place.area.height, row.bodies, ~settled[place][row.bodies])
-            for row, place in zip(rows, places, strict=True)
-        ]
-    )
-    runs, known, fresh = [], [], []
-    for row, place, pieces in zip(rows, places, cut, strict=True):
-        body = pieces.bodies
-        alone = (body != MIXED) & (pieces.areas == row.ink[body])
-        spans, rectangles = find_runs(pieces, row.limits, row.place.area.height, alone & settled[place][body])
-        known.append(_known(spans.astype(np.intp), pieces, row.ink))
-        new = known[-1] < 0
-        runs.append((spans, rectangles))
-        fresh.append((spans[new], rectangles[new]))
-    crops = np.concatenate([_NO_CROPS, *(lines[k].crops[own] for k, own in zip(places, known, strict=True))])
-    crops[np.concatenate([_NONE, *known]) < 0] = crops_of(cut, fresh)
-    seen = glyph_lines([row.place for row in rows], cut, runs, crops) if rows else []
-    for place, line, pieces, own in zip(places, seen, cut, known, strict=True):
-        looks[place] = SecondLook(replace(line, whole=own >= 0), pieces, own)
+    doubtful = _Doubtful.of(lines, settled)
+    if doubtful:
+        for row, seen in zip(doubtful, _cut_again(doubtful), strict=True):
+            looks[row.place] = seen
     return looks
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubtful:
+    """A row to look at again.
+
+    Attributes:
+        place: among those that were handed over.
+        line: of the first look.
+        uncut: the row.
+        settled: bool (B,) the bodies that are surely whole characters.
+    """
+
+    place: int
+    line: GlyphLine
+    uncut: UncutRow
+    settled: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, lines: Sequence[GlyphLine], settled: Sequence[NDArray[np.bool_]]) -> "list[_Doubtful]":
+        """Those of some lines of which not all is settled; raises as ``look_again``."""
+        rows = []
+        for place, (line, own) in enumerate(zip(lines, settled, strict=True)):
+            if line.uncut is None:
+                raise ValueError("this line has been cut already")
+            if not own.all():
+                rows.append(cls(place, line, line.uncut, own))
+        return rows
+
+    @property
+    def to_cut(self) -> RowToCut:
+        """What is to be cut of it: the components of bodies that are not settled."""
+        row = self.uncut
+        return RowToCut(row.parts, row.place.area.height, row.bodies, ~self.settled[row.bodies])
+
+    def runs(self, pieces: Pieces) -> Runs:
+        """The candidates that its pieces make: runs of settled bodies alone are left out."""
+        row, body = self.uncut, pieces.bodies
+        alone = (body != MIXED) & (pieces.areas == row.ink[body])  # the piece is all of one body
+        return find_runs(pieces, row.limits, row.place.area.height, alone & self.settled[body])
+
+
+def _cut_again(rows: Sequence[_Doubtful]) -> list[SecondLook]:
+    """Cuts rows, at least one; crops of the first look are used again where a candidate is a body."""
+    cut = cut_rows([row.to_cut for row in rows])
+    runs = [row.runs(pieces) for row, pieces in zip(rows, cut, strict=True)]
+    known = [
+        _known(own.spans.astype(np.intp), pieces, row.uncut.ink)
+        for row, own, pieces in zip(rows, runs, cut, strict=True)
+    ]
+    fresh = [Runs(own.spans[body < 0], own.boxes[body < 0]) for own, body in zip(runs, known, strict=True)]
+    # Of what is no body any crop stands there until its own is made.
+    crops = np.concatenate([row.line.crops[body] for row, body in zip(rows, known, strict=True)])
+    crops[np.concatenate(known) < 0] = crops_of(cut, fresh)
+    lines = glyph_lines([row.uncut.place for row in rows], cut, runs, crops)
+    return [
+        SecondLook(replace(line, whole=body >= 0), pieces, body)
+        for line, pieces, body in zip(lines, cut, known, strict=True)
+    ]
 
 
 def _known(spans: NDArray[np.intp], pieces: Pieces, ink: NDArray[np.intp]) -> NDArray[np.intp]:
