@@ -68,42 +68,83 @@ def ink_levels(
     thresholds = np.full(len(specs), threshold)
     if _two_colours(gray):
         return InkLevels(thresholds, np.zeros(len(specs), bool))
-    counts = np.array([_levels(gray, registration.near(spec.box), spec, dpi) for spec in specs]).reshape(
-        -1, 256
-    )
-    paper, noise = _papers(counts)
-    # A tick may cover most of its box: the other fields tell what paper is.
     ticks = np.array([spec.layout == "mark" for spec in specs], bool)
-    noise[ticks] = np.minimum(noise, np.median(noise))[ticks]
-    paper[ticks] = np.maximum(paper, np.median(paper))[ticks]
-    above = paper - np.maximum(NOISE * noise, LEAST)
-    inks = np.where(np.arange(256) < above[:, None], counts, 0)
-    sizes, usual = inks.sum(axis=1), _quantiles(inks, 0.5)
-    written = (sizes > 0) & (sizes >= WRITTEN * counts.sum(axis=1))
-    step = np.maximum(paper - threshold, 1.0)
-    black = np.where(np.arange(256) < (threshold - BLACK * step)[:, None], counts, 0).sum(axis=1)
-    contrast = (paper - usual) / step
-    in_black = written & (black >= MOST_BLACK * sizes) & (black >= WRITTEN * counts.sum(axis=1))
-    written &= black < MOST_BLACK * sizes
-    faint = written & (contrast >= PALEST) & (threshold < usual + TOO_DARK * (paper - usual))
-    pale = written & (contrast >= DOUBTFUL) & (contrast < PALEST)
+    found = _Writing.of(_all_levels(gray, registration, specs, dpi), ticks, threshold)
+    faint, pale = found.faint(threshold), found.pale
     for place in np.flatnonzero(faint | pale).tolist():  # on most pages none
         inside = _inside(gray, registration.near(specs[place].box), specs[place], dpi)
-        lost = _lost_by_blur(
-            *inside, float(usual[place]), float(paper[place]), SOFT * registration.scale * dpi
-        )
+        spread = SOFT * registration.scale * dpi
+        lost = _lost_by_blur(*inside, float(found.usual[place]), float(found.paper[place]), spread)
         if lost < (SHARP_TICK if ticks[place] else SHARP):  # ticks are drawn with more pressure
             faint[place] = pale[place] = False
     if faint.any():
-        thresholds[faint] = np.median((usual + paper)[faint] / 2)
+        thresholds[faint] = np.median((found.usual + found.paper)[faint] / 2)
     # Beside writing in black, what is faint may be in pencil; it may as well be guide text, printed palely.
-    return InkLevels(thresholds, pale | faint if in_black.any() else pale)
+    return InkLevels(thresholds, pale | faint if found.in_black.any() else pale)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Writing:
+    """What the grey levels of N fields tell of the writing in them.
+
+    Attributes:
+        paper: float64 (N,) grey level of the paper.
+        usual: float64 (N,) that of the ink, the median.
+        contrast: float64 (N,) how much darker than the paper the ink is, in that of the page's threshold.
+        in_black: bool (N,) whether something is written as black as print.
+        paler: bool (N,) whether something is written, but not so.
+    """
+
+    paper: NDArray[np.float64]
+    usual: NDArray[np.float64]
+    contrast: NDArray[np.float64]
+    in_black: NDArray[np.bool_]
+    paler: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, counts: NDArray[np.intp], ticks: NDArray[np.bool_], threshold: float) -> "_Writing":
+        """Measures fields.
+
+        Args:
+            counts: int (N, 256) pixels of each grey level.
+            ticks: bool (N,) which are tick boxes.
+            threshold: the page's.
+        """
+        paper, noise = _papers(counts)
+        # A tick may cover most of its box: the other fields tell what paper is.
+        noise[ticks] = np.minimum(noise, np.median(noise))[ticks]
+        paper[ticks] = np.maximum(paper, np.median(paper))[ticks]
+        inks = _darker(counts, paper - np.maximum(NOISE * noise, LEAST))
+        usual, sizes, least = _quantiles(inks, 0.5), inks.sum(axis=1), WRITTEN * counts.sum(axis=1)
+        step = np.maximum(paper - threshold, 1.0)
+        black = _darker(counts, threshold - BLACK * step).sum(axis=1)
+        written, mostly_black = (sizes > 0) & (sizes >= least), black >= MOST_BLACK * sizes
+        in_black = written & mostly_black & (black >= least)
+        return cls(paper, usual, (paper - usual) / step, in_black, written & ~mostly_black)
+
+    def faint(self, threshold: float) -> NDArray[np.bool_]:
+        """Fields, bool (N,), whose writing is dark enough to be read, but not by the page's threshold."""
+        too_dark = threshold < self.usual + TOO_DARK * (self.paper - self.usual)
+        return self.paler & (self.contrast >= PALEST) & too_dark
+
+    @property
+    def pale(self) -> NDArray[np.bool_]:
+        """Fields, bool (N,), whose writing, if it is any, is too pale to be read."""
+        return self.paler & (self.contrast >= DOUBTFUL) & (self.contrast < PALEST)
 
 
 def _two_colours(gray: NDArray[np.uint8]) -> bool:
     """Whether a page has only black and white; then no writing on it is paler than its print."""
     some = gray[::16, ::16]
     return bool(((some == 0) | (some == 255)).all())
+
+
+def _all_levels(
+    gray: NDArray[np.uint8], registration: Registration, specs: Sequence[FieldSpec], dpi: float
+) -> NDArray[np.intp]:
+    """How many of some pixels of each field have each grey level, int (N, 256)."""
+    counts = [_levels(gray, registration.near(spec.box), spec, dpi) for spec in specs]
+    return np.array(counts, np.intp).reshape(-1, 256)
 
 
 def _levels(
@@ -170,6 +211,11 @@ def _papers(counts: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.f
         darkest = paper - np.maximum(3 * noise, LEAST / 2)
         counts = np.where(np.arange(256) >= darkest[:, None], counts, 0)
     return paper, noise
+
+
+def _darker(counts: NDArray[np.intp], below: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Of pixels of each grey level, int (N, 256), those that are darker than a level, float64 (N,)."""
+    return np.where(np.arange(256) < below[:, None], counts, 0)
 
 
 def _quantiles(counts: NDArray[np.intp], share: float) -> NDArray[np.float64]:
