@@ -7,12 +7,13 @@ Each side of a frame is traced column by column, or row by row (``rule_traces``)
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 
 from segmentation.rule_band import ExpectedRule, Mask
 from segmentation.rule_erasing import SLACK, erase_rules
-from segmentation.rule_traces import trace_rules
+from segmentation.rule_traces import TracedRules, trace_rules
 
 SIDES = ("top", "bottom", "left", "right")
 ASTRAY = 40  # pixels that an upright side may lie off on curled paper, where both lying ones are in place
@@ -64,44 +65,87 @@ def remove_frames(
         For each field the frame as it was found. A side of which less than two fifths is there is left alone,
         and stays where it was expected.
     """
-    only = digits or [False] * len(inks)
-    rules = _sides(inks, expected, only)
-    traced = trace_rules(rules)
-    if traced is None:
-        return list(expected)
-    found = {place: number for number, place in enumerate(traced.which.tolist())}
-    astray = _astray(rules, expected, found, traced.levels.tolist())
-    if astray:
-        expected = [astray.get(field, frame) for field, frame in enumerate(expected)]
-        rules = _sides(inks, expected, only)
-        traced = trace_rules(rules)
-        if traced is None:
-            return list(expected)
-        found = {place: number for number, place in enumerate(traced.which.tolist())}
-    levels, seen, thick = traced.levels.tolist(), traced.seen.tolist(), traced.widths.tolist()
-    gaps = traced.gaps(GAP)
-    widths = traced.widths.copy()
-    frames = []
-    for field, frame in enumerate(expected):
-        numbers = [found.get(4 * field + place) for place in range(4)]
-        own = [number for number in numbers if number is not None]
-        if not own:
-            frames.append(frame)
-            continue
-        width = median(thick[number] for number in own)
-        widths[own] = width
-        places = {
-            side: getattr(frame, side) if number is None else levels[number]
-            for side, number in zip(SIDES, numbers, strict=True)
-        }
-        long_sides = (0.0 if number is None else seen[number] for number in numbers[:2])
-        gap = min((gaps[number] for number in numbers[:2] if number is not None), default=0.0)
-        frames.append(Frame(**places, width=width, seen=min(long_sides), gap=gap))
-    erase_rules(traced, rules, [ink for ink in inks for _ in SIDES], widths)
-    for ink, frame, before in zip(inks, frames, expected, strict=True):
+    sides = _look_for(inks, expected, digits or [False] * len(inks))
+    if sides.traced is None:
+        return list(sides.expected)
+    frames = [_measured(frame, sides.of_frame(number)) for number, frame in enumerate(sides.expected)]
+    widths = np.array([frames[place // len(SIDES)].width for place in sides.traced.which.tolist()])
+    erase_rules(sides.traced, sides.rules, [ink for ink in inks for _ in SIDES], widths)
+    for ink, frame, before in zip(inks, frames, sides.expected, strict=True):
         if frame is not before:
             _erase_corners(ink, frame)
     return frames
+
+
+class _Side(NamedTuple):
+    """A side as it was found: its place, its width, and what ``Frame`` says of long ones; all in pixels."""
+
+    level: float
+    width: float
+    seen: float
+    gap: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sides:
+    """The sides of frames as they were looked for, and those of them that were found.
+
+    Attributes:
+        expected: the frames as they were looked for.
+        rules: their sides in order of ``SIDES``, of one frame after the other.
+        traced: those that are there; None if none is.
+        found: by place in ``rules``, what they are like.
+    """
+
+    expected: Sequence[Frame]
+    rules: Sequence[ExpectedRule]
+    traced: TracedRules | None
+    found: Mapping[int, _Side]
+
+    @classmethod
+    def near(cls, inks: Sequence[Mask], expected: Sequence[Frame], digits: Sequence[bool]) -> "_Sides":
+        """Traces the sides of frames; the arguments are those of ``remove_frames``."""
+        rules = _sides(inks, expected, digits)
+        traced = trace_rules(rules)
+        if traced is None:
+            return cls(expected, rules, None, {})
+        measures = traced.levels.tolist(), traced.widths.tolist(), traced.seen.tolist(), traced.gaps(GAP)
+        found = zip(traced.which.tolist(), map(_Side, *measures), strict=True)
+        return cls(expected, rules, traced, dict(found))
+
+    def of_frame(self, number: int) -> list[_Side | None]:
+        """Those of a frame in order of ``SIDES``; None for one that was not found."""
+        first = len(SIDES) * number
+        return [self.found.get(first + place) for place in range(len(SIDES))]
+
+
+def _look_for(inks: Sequence[Mask], expected: Sequence[Frame], digits: Sequence[bool]) -> _Sides:
+    """Traces the sides of frames, and all of them once more where frames stand somewhat beside their places.
+
+    A side that stands elsewhere is another rule to follow, and the lying ones end there.
+    """
+    sides = _Sides.near(inks, expected, digits)
+    astray = _astray(sides)
+    if not astray:
+        return sides
+    return _Sides.near(inks, [astray.get(number, frame) for number, frame in enumerate(expected)], digits)
+
+
+def _measured(expected: Frame, sides: Sequence[_Side | None]) -> Frame:
+    """The frame as it was found; itself if none of its sides was."""
+    found = [side for side in sides if side is not None]
+    if not found:
+        return expected
+    places = {
+        name: getattr(expected, name) if side is None else side.level
+        for name, side in zip(SIDES, sides, strict=True)
+    }
+    return Frame(
+        **places,
+        width=median(side.width for side in found),
+        seen=min(0.0 if side is None else side.seen for side in sides[:2]),
+        gap=min((side.gap for side in sides[:2] if side is not None), default=0.0),
+    )
 
 
 def _sides(inks: Sequence[Mask], expected: Sequence[Frame], digits: Sequence[bool]) -> list[ExpectedRule]:
@@ -119,44 +163,44 @@ def _sides(inks: Sequence[Mask], expected: Sequence[Frame], digits: Sequence[boo
     return rules
 
 
-def _astray(
-    rules: Sequence[ExpectedRule],
-    expected: Sequence[Frame],
-    found: Mapping[int, int],
-    levels: Sequence[float],
-) -> dict[int, Frame]:
+def _astray(sides: _Sides) -> dict[int, Frame]:
     """Frames of which both lying sides are in their places, but an upright one stands somewhat beside it.
 
     On curled or photographed paper a box may lie to one side by more than a rule is looked for; left in its
     field, its side would be read as a 1.
 
-    Args:
-        rules: as ``_sides`` gives them.
-        expected: the frames as they were expected.
-        found: by place in ``rules``, the number of each traced one.
-        levels: of the traced ones.
-
     Returns:
-        By place in ``expected``, where such frames are instead.
+        By place in ``sides.expected``, where such frames are instead.
     """
     astray: dict[int, Frame] = {}
-    for field, frame in enumerate(expected):
-        lying = [found.get(4 * field + place) for place in (0, 1)]
-        missing = [place for place in (2, 3) if 4 * field + place not in found]
-        if not missing or None in lying:
+    for number, frame in enumerate(sides.expected):
+        top, bottom, *upright = sides.of_frame(number)
+        if top is None or bottom is None or None not in upright:
             continue
-        top, bottom = (levels[number] for number in lying if number is not None)
-        for place in missing:
-            rule = rules[4 * field + place]
-            first = max(0, round(rule.level) - ASTRAY)
-            rows = slice(max(0, round(top + frame.width)), max(0, round(bottom - frame.width) + 1))
-            between = rule.ink[rows, first : round(rule.level) + ASTRAY + 1]
-            share = between.mean(axis=0) if between.size else np.zeros(1)
-            best = int(share.argmax())
-            if share[best] >= WHOLE:
-                moved = replace(astray.get(field, frame), top=top, bottom=bottom)
-                astray[field] = replace(moved, **{SIDES[place]: float(first + best)})
+        between = top.level + frame.width, bottom.level - frame.width
+        rules = sides.rules[len(SIDES) * number + 2 : len(SIDES) * (number + 1)]
+        levels = {
+            name: _upright_beside(rule, *between)
+            for name, side, rule in zip(SIDES[2:], upright, rules, strict=True)
+            if side is None
+        }
+        moved = {name: level for name, level in levels.items() if level is not None}
+        if moved:
+            astray[number] = replace(frame, top=top.level, bottom=bottom.level, **moved)
     return astray
+
+
+def _upright_beside(rule: ExpectedRule, top: float, bottom: float) -> float | None:
+    """The column up to ``ASTRAY`` beside an upright rule with the most ink between two rows.
+
+    None if it has less than a rule has.
+    """
+    first = max(0, round(rule.level) - ASTRAY)
+    rows = slice(max(0, round(top)), max(0, round(bottom) + 1))
+    between = rule.ink[rows, first : round(rule.level) + ASTRAY + 1]
+    share = between.mean(axis=0) if between.size else np.zeros(1)
+    best = int(share.argmax())
+    return float(first + best) if share[best] >= WHOLE else None
 
 
 def remove_rules(
