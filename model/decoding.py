@@ -125,9 +125,8 @@ def draft(lattice: Lattice, constraint: Constraint, n_best: int, options: Decodi
     if constraint.permutation and 0 < len(texts[0][0].labels) <= len(scores.characters):
         return row.permuted(texts[0][0], candidates * chain.shares.sum(axis=1), trust)
     ranked = [(path, trust * min(mass / kept, 1.0)) for path, mass in texts]
-    drafted = row.draft(ranked, trust * candidates, chain.shares)
     share = (kept - options.wrong_length) / (1.0 - options.wrong_length) if trust == 1.0 else 0.0
-    return replace(drafted, length_share=share)
+    return row.draft(ranked, trust * candidates, chain.shares, length_share=share)
 
 
 def _ranked_texts(
@@ -165,11 +164,13 @@ class RowReader:
         candidates: NDArray[np.float64],
         shares: NDArray[np.float64],
         sure: Mapping[int, tuple[int, float]] = MappingProxyType({}),
+        length_share: float = 1.0,
     ) -> Draft:
-        """The draft of ranked texts; see ``PathLabels`` for the others."""
+        """The draft of ranked texts; see ``PathLabels`` and ``Reading`` for the others."""
         texts = [(self.text(path), confidence) for path, confidence in ranked]
         names = self._scores.characters
-        return Draft(texts, PathLabels(self._lattice, names, ranked[0][0], candidates, shares, sure))
+        labels = PathLabels(self._lattice, names, ranked[0][0], candidates, shares, sure)
+        return Draft(texts, labels, length_share)
 
     def text(self, path: Path) -> str:
         """The text of a path, with spaces where the field may have any."""

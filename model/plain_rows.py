@@ -6,7 +6,7 @@ all rows together are found by a few operations; ``model.decoding`` finds the sa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
@@ -91,8 +91,8 @@ def _drafts(rows: Sequence[ScoredLattice], n_best: int) -> list[Draft]:
             mass = np.exp(min(logs[k] - text.loss, 0.0))
             ranked.append((Path(0.0, everything, tuple(labels)), float(min(mass / kept[k], 1.0))))
         reader = RowReader(row, row.constraint, row.scores, options, n_best)
-        drafted = reader.draft(ranked, candidates[first:end], readable[k].shares)
-        drafts.append(replace(drafted, length_share=float(allowed[k])))
+        share = float(allowed[k])
+        drafts.append(reader.draft(ranked, candidates[first:end], readable[k].shares, length_share=share))
     return drafts
 
 
