@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.cell_lines import remove_cell_lines
-from segmentation.components import Components, find_components
+from segmentation.components import Components
+from segmentation.field_cleaning import CleanedField, FieldRaster, clean_field
 from segmentation.own_ink import Strokes, own_parts
-from segmentation.registration import FRAME_INSET, Registration
-from segmentation.ruled_lines import may_be_ruled, remove_ruled_lines
-from segmentation.rules import Frame, remove_frames
+from segmentation.registration import Registration
+from segmentation.rules import remove_frames
 from segmentation.templates import Box, FieldSpec, FormTemplate
 from segmentation.upright_ink import CUT_DPI, UprightInk, lay_upright
 
@@ -89,22 +88,6 @@ def surroundings(template: FormTemplate) -> dict[str, Box]:
     return {spec.name: Box(*region) for spec, region in zip(template.fields, regions, strict=True)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Raster:
-    """A field cut out upright: its ink, bool (H, W), and in pixels of it its box and its cell lines."""
-
-    ink: NDArray[np.bool_]
-    area: Box
-    cell_lines: list[float]
-    to_page: NDArray[np.float64]
-
-    @property
-    def frame(self) -> Frame:
-        """Where the form has the frame."""
-        inset, area = FRAME_INSET * CUT_DPI, self.area
-        return Frame(area.x + inset, area.y + inset, area.right - inset, area.bottom - inset, 2 * inset)
-
-
 def cut_field(
     gray: NDArray[np.uint8],
     threshold: float,
@@ -135,7 +118,7 @@ def cut_fields(
         regions: by name, the part of the template to cut for each, as ``surroundings`` gives it.
         dpi: resolution of the template.
     """
-    rasters: dict[str, _Raster] = {}
+    rasters: dict[str, FieldRaster] = {}
     for group, whole in _groups(specs, regions, dpi):
         upright = lay_upright(gray, threshold, registration.matrix, whole, dpi)
         rasters |= {spec.name: _cut(upright, spec, regions[spec.name]) for spec in group}
@@ -146,7 +129,7 @@ def cut_fields(
         [spec.charset == "digits" for spec in framed],
     )
     frames = dict(zip((spec.name for spec in framed), found, strict=True))
-    cleaned = [_clean(spec, rasters[spec.name], frames.get(spec.name)) for spec in specs]
+    cleaned = [clean_field(spec, rasters[spec.name], frames.get(spec.name)) for spec in specs]
     owned = own_parts([one.strokes for one in cleaned])
     together = zip(specs, cleaned, owned, strict=True)
     return [_field_ink(spec, rasters[spec.name], one, own) for spec, one, own in together]
@@ -177,13 +160,13 @@ def _around(one: Box, other: Box) -> Box:
     return Box(x, y, max(one.right, other.right) - x, max(one.bottom, other.bottom) - y)
 
 
-def _cut(upright: UprightInk, spec: FieldSpec, region: Box) -> _Raster:
+def _cut(upright: UprightInk, spec: FieldSpec, region: Box) -> FieldRaster:
     """A view of a field's part of the ink."""
     place, box = upright.place(region), upright.place(spec.box)
     left, top = max(0, round(place.x)), max(0, round(place.y))
     right, bottom = max(left + 1, round(place.right)), max(top + 1, round(place.bottom))
     lines = [(x - upright.corner[0]) * upright.scale[0] - left for x in spec.cell_lines]
-    return _Raster(
+    return FieldRaster(
         upright.ink[top:bottom, left:right],
         Box(box.x - left, box.y - top, box.width, box.height),
         lines,
@@ -191,50 +174,9 @@ def _cut(upright: UprightInk, spec: FieldSpec, region: Box) -> _Raster:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Cleaned:
-    """A field without its printed rules: its ink, where in its raster that begins, and its ``cell_edges``."""
-
-    strokes: Strokes
-    corner: tuple[int, int]
-    cell_edges: NDArray[np.float64]
-
-
-def _clean(spec: FieldSpec, raster: _Raster, frame: Frame | None) -> _Cleaned:
-    """The components near a field, given its raster without the printed frame, and that frame."""
-    area, ink, lines = raster.area, raster.ink, None
-    if frame is not None:
-        half = frame.width / 2
-        # A field no wider than its own frame has no inside; a pixel stands for it: others divide by its size.
-        inner_width = max(1.0, frame.right - frame.left - frame.width)
-        inner_height = max(1.0, frame.bottom - frame.top - frame.width)
-        area = Box(frame.left + half, frame.top + half, inner_width, inner_height)
-    cell_edges = np.zeros(0)
-    if spec.cell_lines:
-        sides = frame or Frame(area.x, area.y, area.right, area.bottom, 0.0)
-        ink, lines = remove_cell_lines(ink, sides, raster.cell_lines)
-        cell_edges = np.concatenate([[sides.left], lines.middles, [sides.right]]) - area.x
-    left, top, near = _near_ink(ink, area)
-    parts, levels = find_components(near), list[float]()
-    inside = Box(area.x - left, area.y - top, area.width, area.height)
-    if spec.layout in ("line", "paragraph") and may_be_ruled(parts, inside):
-        ink, levels = remove_ruled_lines(ink, area, spec.layout == "line", spec.charset == "digits")
-        if levels:
-            left, top, near = _near_ink(ink, area)
-            parts = find_components(near)
-            inside = Box(area.x - left, area.y - top, area.width, area.height)
-    strokes = Strokes(
-        parts,
-        inside,
-        spec.layout,
-        None if frame is None else frame.moved(-left, -top),
-        None if lines is None else replace(lines, middles=lines.middles - left),
-        [level - top for level in levels],
-    )
-    return _Cleaned(strokes, (left, top), cell_edges)
-
-
-def _field_ink(spec: FieldSpec, raster: _Raster, cleaned: _Cleaned, own: NDArray[np.bool_]) -> FieldInk:
+def _field_ink(
+    spec: FieldSpec, raster: FieldRaster, cleaned: CleanedField, own: NDArray[np.bool_]
+) -> FieldInk:
     """What is left of the ink near a field, given which components are its own."""
     strokes = cleaned.strokes
     most = SPARE_COMPONENTS + 4 * spec.max_length
@@ -310,21 +252,3 @@ def _shifted(to_page: NDArray[np.float64], left: int, top: int) -> NDArray[np.fl
     """The map of the part of a raster that begins at a pixel of it."""
     (a, b, x), (c, d, y) = to_page.tolist()
     return np.array([[a, b, x + (left * a + top * b)], [c, d, y + (left * c + top * d)]])
-
-
-def _near_ink(ink: NDArray[np.bool_], area: Box) -> tuple[int, int, NDArray[np.bool_]]:
-    """The part of a raster that may hold the field's own ink, and x and y of its corner.
-
-    Beyond an empty row above or below the writing area nothing is the field's: it neither hangs together with
-    ink inside, nor goes on with the row of writing beside it.
-    """
-    first, last = (min(max(round(edge), 0), len(ink)) for edge in (area.y, area.bottom))
-    above = np.flatnonzero(~np.logical_or.reduce(ink[:first], axis=1))
-    below = np.flatnonzero(~np.logical_or.reduce(ink[last:], axis=1))
-    top = int(above[-1]) + 1 if len(above) else 0
-    bottom = last + int(below[0]) if len(below) else len(ink)
-    if top >= bottom:
-        return 0, top, ink[top:top, :0]
-    left, inner_top, width, height = cv2.boundingRect(ink[top:bottom].view(np.uint8))
-    top += inner_top
-    return left, top, ink[top : top + height, left : left + width]
