@@ -290,26 +290,39 @@ def _orientations(
     Forms look much the same upside down: a poor match is compared with the opposite turn.
     """
     count = sum(len(rules.ends) for rules in targets)
-    seen: int | None = None
+    parity: int | None = None  # of the turns that are left to try, once the form was found half and half
     for quarter_turns in turns:
-        if seen is not None and quarter_turns % 2 != seen:
+        if parity is not None and quarter_turns % 2 != parity:
             return
-        page = _lie(finder, template, targets, quarter_turns, size)
-        if page is None:
-            continue
-        fit = fit_rules(page.rules, targets, WORK_DPI / template.dpi)
+        fit = _fit_turned(finder, template, targets, quarter_turns, size)
         if fit is None:
             continue
-        matrix, residual, matched = fit
-        if matched * ends_in_place(matrix, page.rules, targets) < MIN_AGREEMENT * count:
-            continue
-        full = page.to_page @ np.vstack([matrix, [0, 0, 1]])
-        bends = find_bends(page.rules, targets, matrix, template.dpi) if residual > FLAT else None
-        yield Registration(full[:2], residual / page.factor, matched, count, bends)
-        if matched >= SURE * count:
+        yield fit
+        if fit.matched >= SURE * count:
             return
-        if matched >= MIN_MATCHED * count:
-            seen = quarter_turns % 2
+        if fit.matched >= MIN_MATCHED * count:
+            parity = quarter_turns % 2
+
+
+def _fit_turned(
+    finder: RuleFinder,
+    template: FormTemplate,
+    targets: tuple[Rules, Rules],
+    quarter_turns: int,
+    size: float,
+) -> Registration | None:
+    """Fits the page turned by so many quarter turns; None if the form does not lie so."""
+    page = _lie(finder, template, targets, quarter_turns, size)
+    fit = None if page is None else fit_rules(page.rules, targets, WORK_DPI / template.dpi)
+    if page is None or fit is None:
+        return None
+    matrix, residual, matched = fit
+    count = sum(len(rules.ends) for rules in targets)
+    if matched * ends_in_place(matrix, page.rules, targets) < MIN_AGREEMENT * count:
+        return None
+    full = page.to_page @ np.vstack([matrix, [0, 0, 1]])
+    bends = find_bends(page.rules, targets, matrix, template.dpi) if residual > FLAT else None
+    return Registration(full[:2], residual / page.factor, matched, count, bends)
 
 
 def _sized_fits(
