@@ -254,15 +254,10 @@ def field_status(spec: FieldSpec, text: str, confidence: float | None, min_confi
 def _field_row(
     key: PageKey, ordinal: int, found: SegmentedField, reading: _FieldReading, min_confidence: float
 ) -> Row:
-    text = "\n".join(r.text for r in reading.readings)
-    confidence = field_confidence(reading.readings)
-    if confidence is not None and found.doubtful:
-        confidence *= DOUBTFUL
-    status = field_status(reading.spec, text, confidence, min_confidence)
-    if not reading.readings:
-        confidence = blank_confidence(found.largest, found.doubtful)
-        status = BLANK if confidence >= SURELY_BLANK else REVIEW
-    single = reading.readings[0] if len(reading.readings) == 1 else None
+    text = "\n".join(one.text for one in reading.readings)
+    confidence, status = _verdict(found, reading, text, min_confidence)
+    # Of several lines each has runners-up of its own; the field as a whole has none.
+    runners_up = reading.readings[0].runners_up if len(reading.readings) == 1 else ()
     return {
         **key._asdict(),
         "field": found.name,
@@ -273,8 +268,21 @@ def _field_row(
         "charset": reading.spec.charset,
         **_box(found.box),
         "ink_ratio": float(found.ink_ratio),
-        "runners_up": [{"text": t, "confidence": float(c)} for t, c in (single.runners_up if single else ())],
+        "runners_up": [{"text": other, "confidence": float(c)} for other, c in runners_up],
     }
+
+
+def _verdict(
+    found: SegmentedField, reading: _FieldReading, text: str, min_confidence: float
+) -> tuple[float, str]:
+    """The confidence and the status of a field; without anything to read they are that it is blank."""
+    confidence = field_confidence(reading.readings)
+    if confidence is None:
+        blank = blank_confidence(found.largest, found.doubtful)
+        return blank, BLANK if blank >= SURELY_BLANK else REVIEW
+    if found.doubtful:
+        confidence *= DOUBTFUL
+    return confidence, field_status(reading.spec, text, confidence, min_confidence)
 
 
 def _character_rows(key: PageKey, reading: _FieldReading) -> list[Row]:
