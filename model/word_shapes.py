@@ -19,29 +19,44 @@ from numpy.typing import NDArray
 from model.alphabets import PUNCTUATION
 from model.neighbours import kinds
 
+# Kinds of characters, of which the first three are those of ``model.neighbours``.
+_DIGIT, _CAPITAL, _SMALL, _PUNCTUATION, _SLASH = KINDS = range(5)
 # Shapes of a word so far: ``CAPITAL`` is a single one, at last; after a mark something else begins. A date is
 # digits, a slash, digits, a slash, digits.
 DIGITS, SMALL, CAPITAL, CAPITALS, MARK, SLASH, MONTH, SECOND_SLASH, YEAR = SHAPES = range(9)
-_KIND = [0, 2, 1, 1, 3, 4, 0, 4, 0]  # of the character that ends a word of each shape, see ``_kinds``
-# How likely a word goes on to each shape (columns) from each (rows), in the order of ``SHAPES``. Identifiers
-# mix letters and digits, and names have capitals within: seldom, but a sure reading must not be changed by
-# it. How often there is punctuation is told by ``model.punctuation``; here it stands anywhere, but slashes
-# mostly between digits.
-FOLLOWS = np.array(
-    [
-        [0.985, 0.007, 0.008, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0],
-        [0.003, 0.993, 0.004, 0.0, 1.0, 0.03, 0.0, 0.0, 0.0],
-        [0.015, 0.65, 0.0, 0.335, 1.0, 0.03, 0.0, 0.0, 0.0],
-        [0.01, 0.01, 0.0, 0.98, 1.0, 0.03, 0.0, 0.0, 0.0],
-        [0.9, 0.5, 0.9, 0.0, 0.05, 0.0, 0.0, 0.0, 0.0],
-        [0.0, 0.05, 0.05, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0],
-        [0.0, 0.007, 0.008, 0.0, 0.1, 0.0, 0.985, 1.0, 0.0],
-        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0],
-        [0.0, 0.007, 0.008, 0.0, 1.0, 0.0, 0.0, 0.0, 0.985],
-    ]
-)
-BEGINS = np.array([0.3, 0.3, 0.4, 0.0, 0.02, 0.05, 0.0, 0.0, 0.0])  # how likely a word begins with each
-ENDS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.02, 0.05, 0.02, 1.0])  # and a row ends with each
+# Of the character that ends a word of each shape.
+_KIND_OF = {
+    DIGITS: _DIGIT,
+    SMALL: _SMALL,
+    CAPITAL: _CAPITAL,
+    CAPITALS: _CAPITAL,
+    MARK: _PUNCTUATION,
+    SLASH: _SLASH,
+    MONTH: _DIGIT,
+    SECOND_SLASH: _SLASH,
+    YEAR: _DIGIT,
+}
+# How likely a word goes on from each shape to which others. Identifiers mix letters and digits, and names
+# have capitals within: seldom, but a sure reading must not be changed by it. How often there is punctuation
+# is told by ``model.punctuation``; here it stands anywhere, but slashes mostly between digits.
+_GOES_ON = {
+    DIGITS: {DIGITS: 0.985, SMALL: 0.007, CAPITAL: 0.008, MARK: 1.0, SLASH: 1.0},
+    SMALL: {DIGITS: 0.003, SMALL: 0.993, CAPITAL: 0.004, MARK: 1.0, SLASH: 0.03},
+    CAPITAL: {DIGITS: 0.015, SMALL: 0.65, CAPITALS: 0.335, MARK: 1.0, SLASH: 0.03},
+    CAPITALS: {DIGITS: 0.01, SMALL: 0.01, CAPITALS: 0.98, MARK: 1.0, SLASH: 0.03},
+    MARK: {DIGITS: 0.9, SMALL: 0.5, CAPITAL: 0.9, MARK: 0.05},
+    SLASH: {SMALL: 0.05, CAPITAL: 0.05, MONTH: 1.0},
+    MONTH: {MONTH: 0.985, SMALL: 0.007, CAPITAL: 0.008, MARK: 0.1, SECOND_SLASH: 1.0},
+    SECOND_SLASH: {YEAR: 1.0},
+    YEAR: {YEAR: 0.985, SMALL: 0.007, CAPITAL: 0.008, MARK: 1.0},
+}
+_BEGINS = {DIGITS: 0.3, SMALL: 0.3, CAPITAL: 0.4, MARK: 0.02, SLASH: 0.05}
+_HARDLY_ENDS = {SLASH: 0.02, MONTH: 0.05, SECOND_SLASH: 0.02}
+# The same as arrays by shape: from rows to columns, how likely a word begins with each, a row ends with each.
+FOLLOWS = np.array([[_GOES_ON[before].get(after, 0.0) for after in SHAPES] for before in SHAPES])
+BEGINS = np.array([_BEGINS.get(shape, 0.0) for shape in SHAPES])
+ENDS = np.array([_HARDLY_ENDS.get(shape, 1.0) for shape in SHAPES])
+_KIND = [_KIND_OF[shape] for shape in SHAPES]
 LEAST = 1e-4  # of all kinds, that anything else in the row makes one
 HOPELESS = -200.0  # a cut that scores less is on no path
 
@@ -93,14 +108,12 @@ def weigh_by_word_shapes(rows: Sequence[ShapedRow], characters: str) -> list[NDA
 
 @lru_cache(maxsize=64)
 def _kinds(characters: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """The kind of each character, int (C,), as ``model.neighbours`` numbers them, 3 for punctuation, 4 for a
-    slash; and float64 (C, 5), 1 where it is of a kind. Read only.
-    """
+    """The kind of each character, int (C,); and float64 (C, 5), 1 where it is of a kind. Read only."""
     kind_of = kinds(characters)[0].copy()
     for place, character in enumerate(characters):
         if character in PUNCTUATION:
-            kind_of[place] = 4 if character == "/" else 3
-    return kind_of, (kind_of[:, None] == np.arange(5)).astype(np.float64)
+            kind_of[place] = _SLASH if character == "/" else _PUNCTUATION
+    return kind_of, (kind_of[:, None] == np.array(KINDS)).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +185,7 @@ def _contexts(rows: Sequence[ShapedRow], masses: list[NDArray[np.float64]]) -> l
     for shape, kind in enumerate(_KIND):
         context[order, kind] += found[:, shape]
     totals = context.sum(axis=1, keepdims=True)
-    context = np.divide(context, totals, out=np.full_like(context, 0.2), where=totals > 0.0)
+    context = np.divide(context, totals, out=np.full_like(context, 1 / len(KINDS)), where=totals > 0.0)
     return np.split(context, np.cumsum(counts)[:-1])
 
 
