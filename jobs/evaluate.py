@@ -20,24 +20,25 @@ examples of composed fields:
 Fields composed of characters that no shipped model was trained on tell how well rows are cut and read.
 
 {evaluate_dataset.EPILOG}"""
-_OF_FORMS = ("truth", "run", "worst")
-_OF_DATASETS = (
-    "split",
-    "download",
-    "charset",
-    "confusion",
-    "against",
-    "also",
-    "allowed",
-    "promote",
-    "database",
-)
-_OF_COMPOSED = ("lines", "seed", "pictures", "over_frame")
-_OF_OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
-    "OUT": {"--dataset": (*_OF_DATASETS, "model"), "--composed": (*_OF_COMPOSED, "spoilt")},
-    "--dataset": {"OUT": _OF_FORMS, "--composed": _OF_COMPOSED},
-    "--composed": {"OUT": _OF_FORMS, "--dataset": _OF_DATASETS},
+# What can be evaluated, as it is named on the command line, with the flags that it brings along.
+_FLAGS = {
+    "OUT": ("truth", "run", "worst"),
+    "--dataset": (
+        "split",
+        "download",
+        "charset",
+        "confusion",
+        "against",
+        "also",
+        "allowed",
+        "promote",
+        "database",
+        "model",
+    ),
+    "--composed": ("lines", "seed", "pictures", "over_frame", "spoilt"),
 }
+# Flags that something else brings along, and that go with it too.
+_BORROWED = {"OUT": (), "--dataset": ("spoilt",), "--composed": ("model",)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,19 +64,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: both or neither are named, or a flag of the other.
     """
-    named = {"OUT": args.output, "--dataset": args.dataset, "--composed": args.composed or None}
-    chosen = [name for name, value in named.items() if value is not None]
-    if len(chosen) != 1:
-        raise CommandError(
-            ExitCode.USAGE,
-            "name either the folder OUT with --truth, or --dataset, or --composed. "
-            "Try: formscribe evaluate --help",
-        )
-    for other, names in _OF_OTHERS[chosen[0]].items():
-        for name in names:
-            if getattr(args, name) not in (None, False):
-                flag = name.replace("_", "-")
-                raise CommandError(ExitCode.USAGE, f"--{flag}: goes with {other}. Leave it out.")
+    _check_flags(args, _chosen(args))
     if args.composed:
         return composed.run(args)
     if args.dataset:
@@ -85,3 +74,26 @@ def run(args: argparse.Namespace) -> int:
     from jobs import evaluate_forms
 
     return evaluate_forms.run(args)
+
+
+def _chosen(args: argparse.Namespace) -> str:
+    """What is to be evaluated, as in ``_FLAGS``; raises CommandError unless it is one thing."""
+    named = {"OUT": args.output, "--dataset": args.dataset, "--composed": args.composed or None}
+    chosen = [name for name, value in named.items() if value is not None]
+    if len(chosen) != 1:
+        raise CommandError(
+            ExitCode.USAGE,
+            "name either the folder OUT with --truth, or --dataset, or --composed. "
+            "Try: formscribe evaluate --help",
+        )
+    return chosen[0]
+
+
+def _check_flags(args: argparse.Namespace, chosen: str) -> None:
+    """Raises CommandError for a flag that goes with something else only."""
+    for other, names in _FLAGS.items():
+        for name in names:
+            fits = other == chosen or name in _BORROWED[chosen]
+            if not fits and getattr(args, name) not in (None, False):
+                flag = name.replace("_", "-")
+                raise CommandError(ExitCode.USAGE, f"--{flag}: goes with {other}. Leave it out.")
