@@ -5,9 +5,9 @@ what tells a 9 from a 4.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.alphabets import CHARACTERS, charset_mask
 from model.lattice import Lattice, Reading
@@ -53,38 +53,81 @@ def evidence_of_rows(
     Raises:
         KeyError: a charset is unknown.
     """
-    chosen = [[character.candidate for character in reading.characters] for reading in readings]
-    read = [number for number, own in enumerate(chosen) if own]
-    inked = [float(lattice.piece_ink.sum()) for lattice in lattices]
-    evidence = [Evidence(0.0, 1.0 if ink > 0 else 0.0) for ink in inked]
-    if not read:
-        return evidence
-    log_probs = np.concatenate([lattices[row].log_probs[chosen[row]] for row in read])
-    lengths = [len(chosen[row]) for row in read]
-    allowed = np.repeat([charset_mask(charsets[row]) for row in read], lengths, axis=0)
+    rows = zip(lattices, readings, charsets, strict=True)
+    measured = iter(_measured([_Read.of(*row) for row in rows if row[1].characters]))
+    return [
+        next(measured) if reading.characters else _nothing_read(lattice)
+        for lattice, reading in zip(lattices, readings, strict=True)
+    ]
+
+
+def _nothing_read(lattice: Lattice) -> Evidence:
+    """The evidence for a reading without characters."""
+    return Evidence(left_out=1.0 if lattice.piece_ink.sum() > 0 else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A row, and of each character of its reading the candidate and the class, -1 of what is no class."""
+
+    lattice: Lattice
+    charset: str
+    candidates: list[int]
+    labels: list[int]
+
+    @classmethod
+    def of(cls, lattice: Lattice, reading: Reading, charset: str) -> "_Read":
+        """That of a reading."""
+        candidates = [character.candidate for character in reading.characters]
+        return cls(lattice, charset, candidates, [CHARACTERS.find(c.label) for c in reading.characters])
+
+
+def _measured(rows: Sequence[_Read]) -> list[Evidence]:
+    """The evidence for rows of which each has characters.
+
+    What is said of single characters below is of L in all, those of one row after the other.
+    """
+    if not rows:
+        return []
+    firsts = np.cumsum([0, *(len(row.candidates) for row in rows[:-1])])
+    margins = -np.log(np.add.reduceat(_doubts(rows), firsts) + _LEAST_DOUBT)
+    used = np.add.reduceat(_ink(rows).astype(np.float64), firsts).tolist()
+    tops = np.concatenate([row.lattice.bounds[row.candidates, 1] for row in rows])
+    touching = np.minimum(np.add.reduceat((tops <= 0).astype(np.float64), firsts), _MOST_TOUCHING)
+    inked = [float(row.lattice.piece_ink.sum()) for row in rows]
+    left_out = [
+        min(max(1.0 - own / ink, 0.0), 1.0) if ink > 0 else 0.0 for own, ink in zip(used, inked, strict=True)
+    ]
+    return [*map(Evidence, margins.tolist(), left_out, touching.tolist())]
+
+
+def _doubts(rows: Sequence[_Read]) -> NDArray[np.float64]:
+    """How probable the next label of each character is, in that of the one that was read: float64 (L,).
+
+    Above 1 where a rule chose a label against the ink. Punctuation is no class: there the likeliest label of
+    the charset stands for it.
+    """
+    log_probs = np.concatenate([row.lattice.log_probs[row.candidates] for row in rows])
+    lengths = [len(row.candidates) for row in rows]
+    allowed = np.repeat([charset_mask(row.charset) for row in rows], lengths, axis=0)
     log_probs[~allowed] = -np.inf
-    high = np.concatenate([lattices[row].bounds[chosen[row], 1] for row in read]) <= 0
-    every = np.arange(len(log_probs))
-    labels = np.array([CHARACTERS.find(one.label) for row in read for one in readings[row].characters])
-    # What was read, which a rule may have chosen against the ink; punctuation is no class.
+    labels = np.array([label for row in rows for label in row.labels])
     best = np.where(labels >= 0, labels, log_probs.argmax(axis=1))
+    every = np.arange(len(log_probs))
     first = log_probs[every, best]
     log_probs[every, best] = -np.inf
-    doubts = np.exp(np.minimum(log_probs.max(axis=1) - first, 50.0), dtype=np.float64)
-    starts = np.concatenate([lattices[row].starts[chosen[row]] for row in read])
-    widths = np.concatenate([lattices[row].stops[chosen[row]] for row in read]) - starts
-    pieces = [0, *accumulate(len(lattices[row].piece_ink) for row in read)]
-    starts = starts + np.repeat(pieces[:-1], lengths)
-    ink = np.concatenate([lattices[row].piece_ink for row in read])
-    taken = ink[starts]
+    return np.exp(np.minimum(log_probs.max(axis=1) - first, 50.0), dtype=np.float64)
+
+
+def _ink(rows: Sequence[_Read]) -> NDArray[np.float32]:
+    """The ink of the pieces of each character, float32 (L,)."""
+    ink = np.concatenate([row.lattice.piece_ink for row in rows])
+    lengths, pieces = [len(row.candidates) for row in rows], [len(row.lattice.piece_ink) for row in rows]
+    starts = np.concatenate([row.lattice.starts[row.candidates] for row in rows])
+    widths = np.concatenate([row.lattice.stops[row.candidates] for row in rows]) - starts
+    starts = starts + np.repeat(np.cumsum([0, *pieces[:-1]]), lengths)
+    taken: NDArray[np.float32] = ink[starts]
     for place in range(1, int(widths.max())):
         wide = np.flatnonzero(widths > place)
         taken[wide] += ink[starts[wide] + place]
-    firsts = np.cumsum([0, *lengths[:-1]])
-    margins = (-np.log(np.add.reduceat(doubts, firsts) + _LEAST_DOUBT)).tolist()
-    used = np.add.reduceat(taken.astype(np.float64), firsts).tolist()
-    touching = np.minimum(np.add.reduceat(high.astype(np.float64), firsts), _MOST_TOUCHING).tolist()
-    for row, margin, own, reaching in zip(read, margins, used, touching, strict=True):
-        left_out = min(max(1.0 - own / inked[row], 0.0), 1.0) if inked[row] > 0 else 0.0
-        evidence[row] = Evidence(margin, left_out, reaching)
-    return evidence
+    return taken
