@@ -190,18 +190,18 @@ class _Spelling:
 
     def probability(self) -> float:
         """Of the text, among all paths of any length."""
-        node = 0
-        while node < len(self._arcs):
-            alive = [(at, mass) for at, mass in self._beginnings[node].items() if mass > self._negligible]
+        beginnings, negligible, node, end = self._beginnings, self._negligible, 0, len(self._arcs)
+        while node < end:
+            alive = [(at, mass) for at, mass in beginnings[node].items() if mass > negligible]
             if len(alive) == 1 and self._farthest == node:
-                end = self._go_straight(node, *alive[0])
-                if end > node:
-                    node = end
+                after = self._go_straight(node, *alive[0])
+                if after > node:
+                    node = after
                     continue
             if alive:
                 self._branch(node, alive)
             node += 1
-        return self._beginnings[-1].get(len(self._text), 0.0)
+        return beginnings[end].get(len(self._text), 0.0)
 
     def _go_straight(self, node: int, written: int, mass: float) -> int:
         """Follows the only beginning left while there is no choice; returns the node where that ends."""
@@ -220,15 +220,16 @@ class _Spelling:
 
     def _branch(self, node: int, alive: list[tuple[int, float]]) -> None:
         """Takes beginnings, their lengths and probabilities, along all arcs of a node."""
-        text, last = self._text, len(self._text)
+        text, last, all_shares = self._text, len(self._text), self._tables.shares
         for stop, candidate, _, probability in self._arcs[node]:
-            self._farthest = max(self._farthest, stop)
+            if stop > self._farthest:
+                self._farthest = stop
             there = self._beginnings[stop]
             if candidate == SKIP:
                 for at, mass in alive:
                     there[at] = there.get(at, 0.0) + mass * probability
                 continue
-            shares = self._tables.shares[candidate]
+            shares = all_shares[candidate]
             for at, mass in alive:
                 if at < last:
                     there[at + 1] = there.get(at + 1, 0.0) + mass * probability * shares[text[at]]
