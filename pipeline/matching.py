@@ -4,12 +4,12 @@ Names follow the shell (``**`` spans folders, ``{png,jpg}`` chooses), which Beam
 there ``**/*.png`` misses the files directly in the folder and ``*.{png,jpg}`` matches nothing.
 """
 
-import glob
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pipeline.remote import as_folder, exists, is_bucket, list_objects, literal_prefix, match_objects
+from pipeline.walking import by_own_name, expand_pattern, walk
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pdf", ".pct")
 _CHOICE = re.compile(r"\{([^{}]*,[^{}]*)\}")
@@ -37,8 +37,8 @@ def match_files(pattern: str) -> Iterator[str]:
     """Yields the files that an input means, in order; none if nothing matches.
 
     Args:
-        pattern: a file; a pattern; or a folder, which means every file below it with one of ``EXTENSIONS``
-            in any case.
+        pattern: a file; a folder, which means every file below it, through links too, with one of
+            ``EXTENSIONS`` in any case; or a pattern, which means what it matches, files and folders.
 
     Raises:
         Exception: of a remote store; see ``pipeline.remote.reason``.
@@ -50,7 +50,7 @@ def _match_remote(pattern: str) -> Iterator[str]:
     if not pattern.endswith("/") and not is_bucket(pattern) and exists(pattern):
         yield pattern  # a name may hold [ or *
     elif literal_prefix(pattern) != pattern and not pattern.endswith("/"):
-        yield from match_objects(expand_choices(pattern))
+        yield from match_objects(expand_choices(pattern), has_known_extension)
     else:
         below = (found.path for found in list_objects(as_folder(pattern)))
         yield from (path for path in below if has_known_extension(path))
@@ -58,22 +58,23 @@ def _match_remote(pattern: str) -> Iterator[str]:
 
 def _match_local(pattern: str) -> Iterator[str]:
     if os.path.isdir(pattern):
-        yield from _walk(pattern)
+        yield from _walk([pattern])
     elif os.path.lexists(pattern):  # a name may hold [ or *; what cannot be read is told later, as a row
         yield pattern
     else:
         for choice in expand_choices(pattern):
-            found = sorted(glob.iglob(choice, recursive=True))
-            yield from (path for path in found if not os.path.isdir(path))
+            matched = list(expand_pattern(choice))
+            folders = [path for path in matched if os.path.isdir(path)]
+            files = set(matched).difference(folders)
+            yield from by_own_name([*files, *_walk(folders)])
 
 
-def _walk(top: str) -> Iterator[str]:
-    unreadable: list[str] = []
-    walk = os.walk(top, onerror=lambda error: unreadable.append(error.filename))
-    for folder, folders, names in walk:
-        folders.sort()
-        yield from (os.path.join(folder, name) for name in sorted(names) if has_known_extension(name))
-    yield from unreadable  # a folder that cannot be listed becomes a failure when it is opened
+def _walk(tops: Iterable[str]) -> Iterator[str]:
+    for folder, names in walk(tops):
+        if names is None:  # becomes a failure when it is opened
+            yield folder
+        else:
+            yield from (os.path.join(folder, name) for name in names if has_known_extension(name))
 
 
 def list_folder(folder: str, suffix: str) -> list[str]:

@@ -7,7 +7,7 @@ mean.
 
 import errno
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import util
 from typing import Any
@@ -80,17 +80,22 @@ def is_bucket(path: str) -> bool:
     return "/" not in path.partition("://")[2].rstrip("/")
 
 
-def match_objects(choices: Iterable[str]) -> Iterator[str]:
-    """Yields the objects whose names match a pattern as the shell would match them.
+def match_objects(choices: Iterable[str], is_scan: Callable[[str], bool]) -> Iterator[str]:
+    """Yields the objects that a shell's pattern names, and the scans below the folders that it names.
 
     Args:
         choices: patterns without ``{a,b}``.
+        is_scan: whether a name is that of a scan.
     """
     for choice in choices:
         full = compile_pattern(choice)
+        below = re.compile(f"{full.pattern}/.*", re.DOTALL)
         for found in list_objects(literal_prefix(choice)):
-            if full.fullmatch(found.path) and not found.path.endswith("/"):
-                yield found.path
+            path = found.path
+            if path.endswith("/"):
+                continue
+            if full.fullmatch(path) or (is_scan(path) and below.fullmatch(path)):
+                yield path
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:

@@ -20,7 +20,7 @@ def scans(tmp_path: Path) -> Path:
 
 
 def names(scans: Path, pattern: str) -> list[str]:
-    return [os.path.relpath(path, scans) for path in match_files(str(scans / pattern))]
+    return [os.path.relpath(path, scans) for path in match_files(os.path.join(scans, pattern))]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,14 @@ def names(scans: Path, pattern: str) -> list[str]:
         ("*.{png,PNG}", ["a.png", "f[1].png", "b.PNG"]),
         ("f[1].png", ["f[1].png"]),
         ("notes.txt", ["notes.txt"]),  # named, so it is meant; that it is no scan becomes a failure
-        ("*", ["a.png", "b.PNG", "f[1].png", "notes.txt"]),
+        ("*", ["a.png", "b.PNG", "deep/d.jpg", "deep/e.pdf", "deep/er/c.Tiff", "f[1].png", "notes.txt"]),
+        ("d*", ["deep/d.jpg", "deep/e.pdf", "deep/er/c.Tiff"]),  # what a shell would have named, a folder
+        ("*/", ["deep/d.jpg", "deep/e.pdf", "deep/er/c.Tiff"]),
+        ("**/er", ["deep/er/c.Tiff"]),
+        ("**/**/*.pdf", ["deep/e.pdf"]),
+        ("**/deep/**/*.Tiff", ["deep/er/c.Tiff"]),
+        ("**/", ["a.png", "b.PNG", "deep/d.jpg", "deep/e.pdf", "deep/er/c.Tiff", "f[1].png"]),
+        ("**", ["a.png", "b.PNG", "deep/d.jpg", "deep/e.pdf", "deep/er/c.Tiff", "f[1].png", "notes.txt"]),
         ("nothing*", []),
         ("missing.png", []),
     ],
@@ -49,6 +56,42 @@ def test_a_folder_that_cannot_be_listed_is_not_passed_over(scans, monkeypatch):
 
     monkeypatch.setattr(os, "walk", walk)
     assert names(scans, "") == ["a.png", "locked"]
+
+
+def test_a_folder_that_cannot_be_listed_is_told_of_a_pattern_too(scans, monkeypatch):
+    def walk(top, onerror):
+        yield top, ["locked"], ["a.png"]
+        onerror(PermissionError(13, "Permission denied", os.path.join(top, "locked")))
+
+    monkeypatch.setattr(os, "walk", walk)
+    assert names(scans, "**/*.png") == ["a.png", "f[1].png", "locked"]
+
+
+@pytest.mark.parametrize("pattern", ["", "**", "**/*.*", "*", "**/*/*.jpg", "*/*.jpg"])
+def test_linked_folders_are_walked_once_and_go_by_their_own_names(tmp_path, pattern):
+    for name in ("scans/new/a.jpg", "scans/new/deep/b.jpg", "elsewhere/c.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "scans" / "away").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "scans" / "also new").symlink_to(tmp_path / "scans" / "new")
+    (tmp_path / "scans" / "new" / "back").symlink_to(tmp_path / "scans")
+    (tmp_path / "scans" / "new" / "deep" / "up").symlink_to("..")
+    expected = {"away/c.jpg", "new/a.jpg"} | (set() if pattern == "*/*.jpg" else {"new/deep/b.jpg"})
+    found = names(tmp_path / "scans", pattern)
+    assert sorted(found) == sorted(expected)
+
+
+def test_a_folder_named_through_a_link_is_walked(scans, tmp_path):
+    (tmp_path / "link").symlink_to(scans / "deep")
+    assert names(scans, "link") == ["link/d.jpg", "link/e.pdf", "link/er/c.Tiff"]
+
+
+def test_wildcards_pass_over_hidden_names_as_in_a_shell(scans):
+    (scans / ".kept").mkdir()
+    (scans / ".kept" / "x.png").write_bytes(b"")
+    (scans / ".y.png").write_bytes(b"")
+    assert names(scans, "**/*.png") == ["a.png", "f[1].png"]
+    assert not [name for name in names(scans, "**") if "." in (name[0], os.path.dirname(name)[:1])]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +147,18 @@ def store(monkeypatch) -> Store:
 
 
 PATTERNS = ["", "*.png", "**/*.png", "**", "*", "*/*.jpg", "*.{png,PNG}", "f[[]1].png", "f[1].png", "?.png"]
-PATTERNS += ["[!a]*.png", "[a-b].*", "deep", "deep/**/*.{Tiff,pdf}", "d**/*.jpg", "none", "none*"]
+PATTERNS += [
+    "de*",
+    "d*/*",
+    "**/er",
+    "[!a]*.png",
+    "[a-b].*",
+    "deep",
+    "deep/**/*.{Tiff,pdf}",
+    "d**/*.jpg",
+    "none",
+    "none*",
+]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
