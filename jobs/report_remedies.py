@@ -4,6 +4,7 @@ REMEDIES = {
     "no_match": "correct the pattern; put patterns in quotes; a remote folder ends with /",
     "file_not_found": "put it back, or leave it out",
     "permission_denied": "give the job's user the right to read it",
+    "bad_file_name": "rename it",
     "is_a_folder": "name the files in it",
     "file_unreadable": "read the message; try again",
     "file_too_large": "split or compress it",

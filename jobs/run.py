@@ -17,6 +17,7 @@ from model.calibration import Calibration, CalibrationError, acceptance_threshol
 from model.classifier import ClassifierError, load_classifier, model_card
 from pipeline.limits import bytes_of
 from pipeline.matching import absolute, is_local, match_files
+from pipeline.names import as_text, is_text
 from pipeline.options import MAX_PAGES, MAX_PIXELS, MIN_CONFIDENCE, JobOptions, new_run_id
 from pipeline.remote import reason
 from pipeline.resume import earlier_runs
@@ -173,6 +174,11 @@ def job_options(args: argparse.Namespace) -> JobOptions:
     for flag, names in (("--input", args.input), ("--output", [args.output])):
         if not all(name.strip() for name in names):  # a variable of the shell that is not set
             raise CommandError(ExitCode.USAGE, f"{flag}: is an empty word. Name a folder; . is this one.")
+    if not is_text(absolute(args.output)):
+        raise CommandError(
+            ExitCode.OUTPUT_NOT_WRITABLE,
+            f"--output {as_text(absolute(args.output))}: its name is not valid UTF-8. Name another folder.",
+        )
     templates = read_templates(args.template)
     model_path = os.path.abspath(args.model) if args.model else None
     try:

@@ -4,6 +4,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from pipeline.inputs import MatchFiles, ReadPages
+from pipeline.names import to_bytes
 from pipeline.options import JobOptions
 from pipeline.stage_functions import FAILED, SEEN
 from pipeline.stages import Stages, real_stages
@@ -24,7 +25,7 @@ def build(pipeline: beam.Pipeline, options: JobOptions, stages: Stages | None = 
         One element once the run is visible: its totals.
     """
     stages = stages or real_stages(options)
-    patterns = pipeline | "Inputs" >> beam.Create(list(options.inputs))
+    patterns = pipeline | "Inputs" >> beam.Create([to_bytes(name) for name in options.inputs])
     files, unmatched, unmatched_seen = patterns | "MatchFiles" >> MatchFiles(options)
     decoded = files | "ReadPages" >> ReadPages(stages, options)
     segmented = decoded.pages | "SegmentPages" >> SegmentPages(stages, options)

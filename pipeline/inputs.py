@@ -12,11 +12,12 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from pipeline.matching import is_local, match_files
+from pipeline.names import as_text, from_bytes, is_text
 from pipeline.options import JobOptions
 from pipeline.reading import decode_pages, failure_of
 from pipeline.records import DecodedPage, Failure, FileToRead, Seen
 from pipeline.remote import reason
-from pipeline.resume import EarlierRun, earlier_readings, earlier_runs, file_to_read
+from pipeline.resume import BAD_NAME, EarlierRun, earlier_readings, earlier_runs, file_to_read
 from pipeline.stage_functions import FAILED, SEEN, StageFn, count
 from pipeline.stages import Stages
 
@@ -45,6 +46,12 @@ class FileTooLargeError(ValueError):
     code = "file_too_large"
 
 
+class FileNameError(ValueError):
+    """A file whose name no table can hold as it is."""
+
+    code = "bad_file_name"
+
+
 def open_failure(error: Exception, source: str) -> Failure:
     """Why the bytes of a file could not be had."""
     code, message = reason(error)
@@ -62,14 +69,11 @@ class MatchFiles(beam.PTransform):
 
     options: JobOptions
 
-    def expand(self, patterns: PCollection[str]) -> Any:
+    def expand(self, patterns: PCollection[bytes]) -> Any:
         """See the class."""
-        matched = patterns | "Match" >> beam.ParDo(_MatchFilesFn(self.options)).with_outputs(
-            FAILED, SEEN, main="files"
-        )
-        named = matched.files | "KeyByName" >> beam.Map(lambda path: (path, None)).with_output_types(
-            tuple[str, Any]
-        )
+        match = beam.ParDo(_MatchFilesFn(self.options)).with_output_types(tuple[str, Any])
+        matched = patterns | "Match" >> match.with_outputs(FAILED, SEEN, main="files")
+        named = matched.files
         if self.options.resume:
             runs = patterns.pipeline | "EarlierRuns" >> beam.Create(list(earlier_runs(self.options)))
             earlier = runs | "EarlierReadings" >> beam.ParDo(_EarlierReadingsFn(self.options.output))
@@ -83,22 +87,23 @@ class MatchFiles(beam.PTransform):
 
 
 class _MatchFilesFn(StageFn):
-    def process(self, pattern: str) -> Iterator[Any]:
-        found = False
+    def process(self, named: bytes) -> Iterator[Any]:
+        pattern, found = from_bytes(named), False
         try:
             for path in match_files(pattern):
                 found = True
                 count("files_in")
-                yield path
+                yield as_text(path), None if is_text(path) else BAD_NAME
         except Exception as error:
             found = True
             count("pages_in")
             yield TaggedOutput(SEEN, Seen(1))
-            yield self.failed(open_failure(error, pattern)._replace(stage="match"))
+            yield self.failed(open_failure(error, as_text(pattern))._replace(stage="match"))
         if not found:
             count("pages_in")
             yield TaggedOutput(SEEN, Seen(1))
-            yield self.failed(Failure(pattern, None, None, "match", "no_match", "no file matches this input"))
+            told = "no file matches this input"
+            yield self.failed(Failure(as_text(pattern), None, None, "match", "no_match", told))
 
 
 class _EarlierReadingsFn(beam.DoFn):
@@ -134,6 +139,8 @@ class _ReadPagesFn(StageFn):
         self.progress.check()
         source = file.source
         try:
+            if file.bad_name:
+                raise FileNameError("its name is not valid UTF-8: rename it")
             data = read_file(source, self._stages.max_bytes)
         except Exception as error:
             count("pages_in")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.names import as_text
 from segmentation.templates import FormTemplate
 
 MAX_PIXELS = 120_000_000
@@ -132,10 +133,10 @@ class JobOptions:
     def record(self) -> dict[str, Any]:
         """The options as ``_runs/ID.json`` keeps them."""
         return {
-            "inputs": list(self.inputs),
+            "inputs": [as_text(name) for name in self.inputs],
             "output": self.output,
             "template": ", ".join(template.name for template in self.templates),
-            "model": self.model_path or "shipped",
+            "model": as_text(self.model_path or "shipped"),
             "min_confidence": self.min_confidence,
             "max_error_rate": self.max_error_rate,
             "thresholds": {k: v if math.isfinite(v) else None for k, v in self.thresholds.items()},

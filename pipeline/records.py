@@ -21,11 +21,15 @@ class PageKey(NamedTuple):
 
 
 class FileToRead(NamedTuple):
-    """A scan, and with ``--resume`` the hash at which its ``pages`` need not be read again."""
+    """A scan, and with ``--resume`` the hash at which its ``pages`` need not be read again.
+
+    With ``bad_name`` its name is no text, and ``source`` has escapes instead.
+    """
 
     source: str
     known_sha256: str | None = None
     pages: int = 0
+    bad_name: bool = False
 
 
 class Seen(NamedTuple):

@@ -30,6 +30,7 @@ TRANSIENT = frozenset(
         "invalid_model_output",
     ]
 )
+BAD_NAME = "its name is no text"
 _SAME_OPTIONS = ("min_confidence", "max_error_rate", "thresholds", "max_pixels", "max_pages_per_file")
 
 
@@ -110,15 +111,19 @@ def _by_source(rows: Iterable[dict[str, Any]], run: EarlierRun) -> Iterator[tupl
     yield from found.items()
 
 
-def file_to_read(source: str, readings: Iterable[EarlierReading | None]) -> Iterator[FileToRead]:
+def file_to_read(source: str, readings: Iterable[EarlierReading | str | None]) -> Iterator[FileToRead]:
     """Yields a scan with the hash at which it may be left out; nothing if no input means it any more.
 
     Args:
         source: the scan.
-        readings: of all earlier runs, and None for each time that an input means the scan.
+        readings: of all earlier runs, None for each time that an input means the scan, and ``BAD_NAME`` for
+            each time that it means one whose name with escapes this is.
     """
     known = list(readings)
-    earlier = [reading for reading in known if reading is not None]
+    if BAD_NAME in known:
+        yield FileToRead(source, bad_name=True)
+        known = [reading for reading in known if reading != BAD_NAME]
+    earlier = [reading for reading in known if isinstance(reading, EarlierReading)]
     if len(earlier) == len(known):
         return
     newest = max((reading.place for reading in earlier), default=-1)

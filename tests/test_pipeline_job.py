@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -65,8 +66,11 @@ def mixed(tmp_path_factory):
     (scans / "empty.tiff").write_bytes(b"")
     (scans / "nopage.jpg").write_text("FORM")
     (scans / "notes.txt").write_text("not a scan at all")
+    Path(os.fsdecode(os.fsencode(scans) + b"/caf\xe9.png")).write_text("FORM good")
     (scans / "gone.png").symlink_to(scans / "nowhere.png")
-    options = options_for(scans, output, inputs=(str(scans), str(scans / "a.png"), str(scans / "*.bmp")))
+    options = options_for(
+        scans, output, inputs=(str(scans), str(scans / "a.png"), str(scans / "*.bmp"), f"{scans}/caf*g")
+    )
     return options, output, run_job(options)
 
 
@@ -75,7 +79,9 @@ def test_pages_in_are_forms_and_failures(mixed):
     counts = record(output, options.run_id)
     forms, failures = (table(output, name, options.run_id) for name in ("forms", "failures"))
     assert len(forms) == 1 + 3 + 1 + 2
-    assert len(failures) == 2 * len(FATES) + 4 + 1  # pages; bad files and the dangling link; the pattern
+    assert (
+        len(failures) == 2 * len(FATES) + 4 + 1 + 1
+    )  # pages; bad files and the dangling link; the pattern; the name
     assert counts["pages_in"] == counts["forms"] + counts["failures"] == len(forms) + len(failures)
     keys = [(row["source"], row["page"]) for row in forms + failures]
     assert len(keys) == len(set(keys))
@@ -94,6 +100,7 @@ def test_every_bad_page_is_a_row_with_its_stage_and_code(mixed):
     assert failures["nopage.jpg", None]["code"] == "no_pages"
     assert failures["gone.png", None]["code"] == "file_not_found"
     assert failures["*.bmp", None]["code"] == "no_match"
+    assert failures["caf\\xe9.png", None]["code"] == "bad_file_name"
 
 
 def test_fields_carry_text_status_and_place(mixed):

@@ -11,7 +11,7 @@ import jobs.run
 from jobs.cli import main
 from jobs.exit_codes import ExitCode
 from pipeline.records import FileToRead
-from pipeline.resume import EarlierReading, file_to_read, read_alike
+from pipeline.resume import BAD_NAME, EarlierReading, file_to_read, read_alike
 
 OLD = EarlierReading(place=0, same=True, sha256="a", pages=2, transient=False)
 
@@ -138,6 +138,8 @@ def test_a_damaged_record_is_named(here, capsys):
         ([None, OLD, OLD._replace(place=1, sha256="b")], [FileToRead("s", "b", 2)]),
         ([None, OLD, OLD._replace(place=1, same=False)], [FileToRead("s")]),
         ([None, OLD, OLD._replace(transient=True)], [FileToRead("s")]),
+        ([BAD_NAME, OLD], [FileToRead("s", bad_name=True)]),
+        ([BAD_NAME, None, OLD], [FileToRead("s", bad_name=True), FileToRead("s", "a", 2)]),
         ([None, OLD._replace(sha256=None)], [FileToRead("s", None, 2)]),  # never equal to a hash
     ],
 )

@@ -301,3 +301,19 @@ def test_the_reader_waits_for_whole_lines(tmp_path):
 def test_without_the_file_a_worker_just_works():
     ProgressWriter("/nonexistent/progress").add({"read": 1})
     ProgressWriter(None).add({"read": 1})
+
+
+def test_a_name_that_is_no_text_costs_only_itself(here, capsys):
+    bad = os.fsdecode(b"scans/caf\xe9.png")
+    Path(bad).write_text("FORM good")
+    assert main(["run", "--input", bad, "scans", "--output", "out", "--template", "tiny.toml"]) == ExitCode.OK
+    (record,) = records(here)
+    assert record["failure_codes"]["bad_file_name"] == 1
+    assert record["forms"] == 2
+    assert record["options"]["inputs"] == [f"{here}/scans/caf\\xe9.png", f"{here}/scans"]
+    assert run("--resume") == ExitCode.OK
+    assert records(here)[1]["failure_codes"]["bad_file_name"] == 1
+    capsys.readouterr()
+    assert run(scans=bad) == ExitCode.ALL_PAGES_FAILED
+    assert run(output=os.fsdecode(b"caf\xe9")) == ExitCode.OUTPUT_NOT_WRITABLE
+    assert "caf\\xe9: its name is not valid UTF-8" in capsys.readouterr().err
