@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,16 +94,22 @@ def run(args: argparse.Namespace) -> int:
         rows = write(temporary, _rows(connection, args.only))
         temporary.replace(target)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise CommandError(
             ExitCode.OUTPUT_NOT_WRITABLE,
             f"--out {target}: cannot be written ({error.strerror or error}). Is there such a folder?",
         ) from None
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise
     print(f"{rows:,} {'row' if rows == 1 else 'rows'}: {target}")
     return ExitCode.OK
+
+
+def discard(temporary: Path) -> None:
+    """Deletes a file, if it is there and may be deleted."""
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, only: str) -> pa.RecordBatchReader:

@@ -111,6 +111,9 @@ def open_results(
         return results.open_results(output, run_id, all_runs, read_verified(output, database))
     except (results.ResultsError, DatabaseError) as error:
         raise CommandError(ExitCode.NO_RESULTS, str(error)) from None
+    except PermissionError as error:
+        told = f"{error.filename or output}: cannot be read ({error.strerror}). Is it yours to read?"
+        raise CommandError(ExitCode.NO_RESULTS, told) from None
 
 
 def execute(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], Iterator[Sequence[Any]]]:

@@ -4,7 +4,7 @@ import argparse
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -209,9 +209,9 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
     Raises:
         CommandError: it cannot be written; said before the block begins, if that can be known.
     """
-    if target.is_dir():
+    if os.path.isdir(target):
         raise CommandError(ExitCode.OUTPUT_NOT_WRITABLE, f"--out {target}: is a folder. Name a file.")
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         raise CommandError(ExitCode.OUTPUT_NOT_WRITABLE, f"--out {target}: is no file. Name a file.")
     place = target.resolve()
     temporary = place.with_name(f".formscribe-{secrets.token_hex(6)}.part")
@@ -228,4 +228,5 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
             "exists and has room.",
         ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # gone, or never made
+            temporary.unlink()

@@ -144,8 +144,8 @@ def check(args: argparse.Namespace) -> None:
         raise CommandError(ExitCode.USAGE, "--max_pixels, --max_upload_mb: must be above 0.")
     if args.max_pixels > MOST_PIXELS:
         raise CommandError(ExitCode.USAGE, f"--max_pixels: must be at most {MOST_PIXELS:,}.")
-    if args.scans and not Path(args.scans).is_dir():
-        raise CommandError(ExitCode.NO_INPUT, f"--scans {args.scans}: is no folder.")
+    if args.scans and not os.path.isdir(args.scans):
+        raise CommandError(ExitCode.NO_INPUT, f"--scans {args.scans}: is no folder, or may not be read.")
 
 
 def checked_token(token: str | None) -> str | None:

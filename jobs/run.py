@@ -19,7 +19,7 @@ from pipeline.limits import bytes_of
 from pipeline.matching import absolute, is_local, match_files
 from pipeline.names import as_text, is_text
 from pipeline.options import MAX_PAGES, MAX_PIXELS, MIN_CONFIDENCE, JobOptions, new_run_id
-from pipeline.remote import reason
+from pipeline.remote import literal_prefix, reason
 from pipeline.resume import earlier_runs
 from pipeline.schemas import TABLES
 from pipeline.stages import real_stages
@@ -275,13 +275,27 @@ def check_inputs(inputs: Sequence[str]) -> int | None:
         found = match_files(name)
         first = next(found, None) if is_local(name) else first_remote(name)
         if first is None:
-            what = "no scan lies in this folder" if Path(name).is_dir() else "no file matches"
-            raise CommandError(
-                ExitCode.NO_INPUT,
-                f"--input {name}: {what}. Name files, a folder, or a pattern in quotes.",
-            )
+            told = f"--input {name}: {_why_nothing(name)}. Name files, a folder, or a pattern in quotes."
+            raise CommandError(ExitCode.NO_INPUT, told)
         files.update([first, *found] if is_local(name) else ())
     return len(files) if all(is_local(name) for name in inputs) else None
+
+
+def _why_nothing(name: str) -> str:
+    """Why an input means no file: also the folder before its wildcards may be closed to this user."""
+    if not is_local(name):
+        return "no file matches"
+    if os.path.isdir(name):
+        return "no scan lies in this folder"
+    folder = os.path.dirname(literal_prefix(name))
+    try:
+        os.stat(name if literal_prefix(name) == name else folder)
+        with os.scandir(folder):
+            return "no file matches"
+    except PermissionError:
+        return f"permission denied in {folder}"
+    except OSError:
+        return "no file matches"
 
 
 def claim_output(options: JobOptions) -> RunLock:

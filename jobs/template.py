@@ -1,6 +1,7 @@
 """Drafts a template from a page of your form, says what is wrong with one, and draws it over a page."""
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _new(args: argparse.Namespace) -> int:
     out = Path(args.out)
-    if out.exists() and not args.overwrite:
+    if os.path.exists(out) and not args.overwrite:  # what may not be known is told when it is written
         raise CommandError(
             ExitCode.USAGE, f"--out {out}: is there already. Name another, or add --overwrite."
         )

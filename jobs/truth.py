@@ -167,9 +167,13 @@ def match_truth(truth: Truth, pages: Sequence[PageName]) -> Matching:
 
 def _files(path: Path) -> list[tuple[Path, bool]]:
     """The files of a path, and whether each was named by itself."""
-    if path.is_dir():
-        return [(entry, False) for entry in sorted(path.iterdir()) if entry.is_file()]
-    if not path.exists():
+    try:
+        if path.is_dir():
+            return [(entry, False) for entry in sorted(path.iterdir()) if entry.is_file()]
+        known = path.exists()
+    except OSError as error:
+        raise TruthError(f"{path}: cannot be read ({error.strerror}).") from None
+    if not known:
         raise TruthError(f"{path}: no such file or folder. Name the truth of the pages.")
     return [(path, True)]
 

@@ -67,20 +67,36 @@ def complete_runs(output: Path) -> dict[str, str]:
     Raises:
         ResultsError: there is none, or a record cannot be read.
     """
-    if not output.is_dir():
-        raise ResultsError(f"{output}: is no folder. Name the --output of a `formscribe run`.")
     runs = {}
-    for path in (output / "_runs").glob("*.json"):
+    for path in _records(output):
         try:
             record = json.loads(path.read_text("utf-8"))
             runs[str(record["run"])] = str(record["finished"])
-        except (OSError, ValueError, KeyError) as error:
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        except (ValueError, KeyError, TypeError) as error:
             raise ResultsError(f"{path}: is damaged ({error}). Delete it to leave this run out.") from None
     if not runs:
         raise ResultsError(
             f"{output}: holds no complete run. Is it the --output of a `formscribe run` that has ended?"
         )
     return dict(sorted(runs.items(), key=lambda item: (item[1], item[0])))
+
+
+def _records(output: Path) -> list[Path]:
+    try:
+        if not output.is_dir():
+            raise ResultsError(f"{output}: is no folder. Name the --output of a `formscribe run`.")
+        folder = output / "_runs"
+        return [path for path in folder.iterdir() if path.suffix == ".json"] if folder.is_dir() else []
+    except OSError as error:
+        raise _unreadable(error.filename, error) from None
+
+
+def _unreadable(path: Path | str, error: OSError) -> ResultsError:
+    return ResultsError(
+        f"{path}: cannot be read ({error.strerror}). Is it yours to read? The run itself may be whole."
+    )
 
 
 def open_results(

@@ -1,9 +1,9 @@
 """Which form is this? Of several templates a page goes to the one that registers best."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,8 @@ def load_templates(names: Sequence[str]) -> tuple[FormTemplate, ...]:
     """
     files: list[str] = []
     for name in names:
-        if name not in shipped_templates() and Path(name).is_dir():
-            inside = sorted(str(path) for path in Path(name).glob("*.toml"))
-            if not inside:
-                raise TemplateError(name, "--template", "the folder holds no .toml file", "Name another.")
-            files += inside
+        if name not in shipped_templates() and os.path.isdir(name):
+            files += _templates_in(name)
         else:
             files.append(name)
     loaded = {file: load_template(file) for file in files}
@@ -41,6 +38,17 @@ def load_templates(names: Sequence[str]) -> tuple[FormTemplate, ...]:
             )
         first[template.name] = file
     return tuple(loaded.values())
+
+
+def _templates_in(folder: str) -> list[str]:
+    try:
+        inside = sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".toml"))
+    except OSError as error:
+        told = f"the folder cannot be read ({error.strerror})"
+        raise TemplateError(folder, "--template", told, "Make it readable.") from None
+    if not inside:
+        raise TemplateError(folder, "--template", "the folder holds no .toml file", "Name another.")
+    return inside
 
 
 def segment_best(gray: NDArray[np.uint8], templates: Sequence[FormTemplate]) -> SegmentedPage:

@@ -162,12 +162,12 @@ def load_template(name_or_path: str) -> FormTemplate:
         source = resources.files("segmentation") / "forms" / f"{name_or_path}.toml"
         return parse_template(source.read_bytes(), f"{name_or_path}.toml")
     path = Path(name_or_path)
-    if not path.is_file():
-        known = ", ".join(shipped_templates())
-        raise TemplateError(
-            name_or_path, "--template", "no such template", f"Name a TOML file or one of: {known}."
-        )
     try:
+        if not path.is_file():
+            known = ", ".join(shipped_templates())
+            raise TemplateError(
+                name_or_path, "--template", "no such template", f"Name a TOML file or one of: {known}."
+            )
         data = path.read_bytes()
     except OSError as error:
         raise TemplateError(

@@ -261,3 +261,27 @@ def test_of_a_path_the_end_is_kept():
     assert tables.shorten("/a/very/long/path.png", 10, keep_end=True) == "…/path.png"
     assert tables.shorten("a long text", 6) == "a lon…"
     assert tables.shorten("short", 6) == "short"
+
+
+@pytest.mark.parametrize("name", ["second.json", ""])
+def test_a_record_that_may_not_be_read_is_not_called_damaged(output, capsys, monkeypatch, name):
+    denied = PermissionError(13, "Permission denied", str(output / "_runs"))
+    reading, listing = Path.read_text, Path.iterdir
+
+    def read_text(path, *args, **words):
+        if path.name == name:
+            raise denied
+        return reading(path, *args, **words)
+
+    def iterdir(path):
+        if path.name == "_runs" and not name:
+            raise denied
+        return listing(path)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert main(["query", str(output)]) == ExitCode.NO_RESULTS
+    told = capsys.readouterr().err
+    assert f"{name or '_runs'}: cannot be read (Permission denied)" in told
+    assert "damaged" not in told
+    assert "elete" not in told

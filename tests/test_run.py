@@ -317,3 +317,51 @@ def test_a_name_that_is_no_text_costs_only_itself(here, capsys):
     assert run(scans=bad) == ExitCode.ALL_PAGES_FAILED
     assert run(output=os.fsdecode(b"caf\xe9")) == ExitCode.OUTPUT_NOT_WRITABLE
     assert "caf\\xe9: its name is not valid UTF-8" in capsys.readouterr().err
+
+
+@pytest.fixture
+def locked(here, monkeypatch) -> str:
+    """A folder of which this user, whoever runs the tests, may know nothing."""
+    (here / "locked").mkdir()
+    (here / "locked" / "in").mkdir()
+    closed = str(here / "locked" / "in")
+
+    def deny(function):
+        def asked(path, *args, **words):
+            if isinstance(path, str | Path) and os.path.abspath(path).startswith(closed):
+                raise PermissionError(13, "Permission denied", str(path))
+            return function(path, *args, **words)
+
+        return asked
+
+    for name in ("stat", "lstat", "scandir", "listdir", "open", "mkdir", "unlink"):
+        monkeypatch.setattr(os, name, deny(getattr(os, name)))
+    monkeypatch.setattr(io, "open", deny(io.open))  # which pathlib calls
+    return "locked/in"
+
+
+def test_what_may_not_be_known_is_told_by_its_kind(locked, capsys):
+    assert run(scans=locked) == ExitCode.NO_INPUT
+    assert run(scans=f"{locked}/*.png") == ExitCode.NO_INPUT
+    assert capsys.readouterr().err.count("permission denied in") == 2
+    assert run(template=locked) == ExitCode.BAD_TEMPLATE
+    assert run(template=f"{locked}/form.toml") == ExitCode.BAD_TEMPLATE
+    assert run(output=locked) == ExitCode.OUTPUT_NOT_WRITABLE
+    assert run("--resume", output=locked) == ExitCode.OUTPUT_NOT_WRITABLE
+    assert run() == ExitCode.OK
+    told = {
+        ExitCode.NO_RESULTS: [["query", locked], ["report", locked, "--out", "r.html"]],
+        ExitCode.OUTPUT_NOT_WRITABLE: [
+            ["report", "out", "--out", f"{locked}/r.html"],
+            ["export", "out", "--out", f"{locked}/t.csv"],
+        ],
+        ExitCode.NO_INPUT: [
+            ["evaluate", "out", "--truth", locked],
+            ["review", "out", "--scans", locked, "--no-browser"],
+        ],
+    }
+    for code, commands in told.items():
+        for words in commands:
+            capsys.readouterr()
+            assert (words, main(words)) == (words, code)
+            assert locked in capsys.readouterr().err
