@@ -9,6 +9,7 @@ import duckdb
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.form_scores import ScoredField, score_field
 from jobs.truth import Matching, PageName, Truth, match_truth
+from segmentation.composed_text import composed
 
 LISTED = 5  # names in a message
 
@@ -86,10 +87,11 @@ def compare(connection: duckdb.DuckDBPyConnection, truth: Truth) -> Comparison:
     missing = {(page, name) for page, texts in known.items() for name in texts}
     for row in _field_rows(connection):
         page = (row["source"], row["page"])
-        if row["field"] in known.get(page, {}):
-            fields.append(score_field(row, known[page][row["field"]]))
+        name = composed(row["field"])  # a template may have been written on a Mac
+        if name in known.get(page, {}):
+            fields.append(score_field(row, known[page][name]))
             places.append(row)
-            missing.discard((page, row["field"]))
+            missing.discard((page, name))
     return Comparison(fields, places, sorted(known), matching, failed, sorted(missing), truth.skipped)
 
 

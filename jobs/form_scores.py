@@ -14,6 +14,7 @@ import numpy as np
 from model.alignment import Alignment, EditCounts, add_counts, align
 from model.evaluation import reliability_bins
 from pipeline.schemas import BLANK, STATUSES
+from segmentation.composed_text import composed
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 TARGETS = (0.02, 0.01, 0.005, 0.001)
@@ -127,8 +128,8 @@ class CurvePoint:
 
 
 def score_field(row: dict[str, Any], truth: str) -> ScoredField:
-    """Compares a row of the table of fields with the truth."""
-    written, read = ("".join(text.split()) for text in (truth, row["text"]))
+    """Compares a row of the table of fields with the truth, each letter and its accent as one character."""
+    written, read = ("".join(composed(text).split()) for text in (truth, row["text"]))
     return ScoredField(
         row["source"],
         row["page"],

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from segmentation.composed_text import composed
+
 PageName = tuple[str, int]  # source as the results have it, page from 1
 
 _REFERENCE_NAME = re.compile(r"ref_(\d\d)\.txt", re.IGNORECASE)
@@ -38,7 +40,8 @@ class PageTruth:
     Attributes:
         source: file name or path of the scan, as the truth names it.
         page: from 1.
-        fields: what is written in each field; ``""`` is known to be empty. Fields not named are not known.
+        fields: what is written in each field, names and texts composed; ``""`` is known to be empty. Fields
+            not named are not known.
         file: where this was read.
     """
 
@@ -211,7 +214,10 @@ def _json_page(path: Path, entry: Mapping[str, Any]) -> PageTruth:
         raise TruthError(f"{path}: page: {page!r} is no page number. Pages count from 1.")
     if not isinstance(fields, dict) or not all(isinstance(text, str) for text in fields.values()):
         raise TruthError(f"{path}: fields: is no object of texts. Write each as a text in quotes.")
-    return PageTruth(source, page, fields, str(path))
+    known = {composed(name): composed(text) for name, text in fields.items()}
+    if len(known) < len(fields):
+        raise TruthError(f"{path}: fields: two names of {source} look the same. Delete one of them.")
+    return PageTruth(source, page, known, str(path))
 
 
 def _read_csv(path: Path) -> list[PageTruth] | None:
@@ -242,7 +248,8 @@ def _csv_pages(path: Path, reader: "csv.DictReader[str]") -> list[PageTruth]:
         if not number.isdecimal() or int(number) < 1:
             raise TruthError(f"{where}: page {number!r} is no page number. Pages count from 1.")
         fields = pages.setdefault((source, int(number)), {})
-        if fields.setdefault(name, text) != text:
+        text = composed(text)
+        if fields.setdefault(composed(name), text) != text:
             raise TruthError(f"{where}: field {name} of {source} stands twice. Delete one of the lines.")
     return [PageTruth(source, page, fields, str(path)) for (source, page), fields in pages.items()]
 
@@ -259,7 +266,7 @@ def _read_reference(path: Path) -> PageTruth:
         if not match:
             raise TruthError(f"{path}, line {number}: {line!r} is not like `fld 3 0123456789`. Correct it.")
         if match[2]:
-            fields[f"fld_{int(match[1]):02d}"] = match[2].strip()
+            fields[f"fld_{int(match[1]):02d}"] = composed(match[2].strip())
     return PageTruth("", 1, fields, str(path))
 
 
@@ -269,4 +276,4 @@ def _reference_for(source: str, references: Mapping[str, PageTruth]) -> PageTrut
 
 
 def _parts(source: str) -> tuple[str, ...]:
-    return tuple(part for part in source.replace("\\", "/").split("/") if part not in ("", "."))
+    return tuple(part for part in composed(source).replace("\\", "/").split("/") if part not in ("", "."))

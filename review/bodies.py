@@ -1,11 +1,11 @@
 """The bodies of requests and answers; FastAPI checks them and describes them in ``/openapi.json``."""
 
-import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from review.keys import CHARACTER_ID, FIELD_ID
+from segmentation.composed_text import composed
 
 # Neither databases nor people can do anything with control characters; a paragraph has line feeds and tabs.
 _ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
@@ -16,7 +16,7 @@ _NAME = (
 )
 _LINES = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
 
-Composed = AfterValidator(lambda text: unicodedata.normalize("NFC", text))
+Composed = AfterValidator(composed)
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=_NAME), Composed]
 Words = Annotated[str, Field(max_length=4000, pattern=_LINES), Composed]
 Line = Annotated[str, Field(max_length=1000, pattern=_ONE_LINE)]

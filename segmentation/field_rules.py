@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from segmentation.composed_text import composed
 from segmentation.patterns import READABLE, Pattern, PatternError, compile_pattern
 
 RULE_KEYS = frozenset({"pattern", "lexicon", "check_digit", "permutation"})
@@ -118,7 +119,7 @@ class RuleReader:
 
     def _lexicon(self) -> tuple[str, ...]:
         key = f"{self._key} lexicon"
-        values = self._values(key)
+        values = [composed(value) for value in self._values(key)]
         if self._layout == "paragraph":
             values = [word for value in values for word in value.split()]
         spelled: dict[str, str] = {}

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from segmentation.composed_text import composed
 from segmentation.field_rules import RULE_KEYS, RuleReader
 
 LAYOUTS = ("line", "paragraph", "comb", "mark")
@@ -434,7 +435,7 @@ class _TemplateReader:
         value = table.get(key)
         if not isinstance(value, str) or not value.strip():
             raise self.fail(f"{where} {key}", "is missing or empty", "Give it a name in quotes.")
-        return value
+        return composed(value)
 
     def choice(
         self, table: Mapping[str, Any], key: str, where: str, known: tuple[str, ...], default: str

@@ -43,6 +43,13 @@ def test_spaces_are_no_characters_but_case_and_commas_are():
     assert one.alignment.errors == (("W", "w"), (",", ""))
 
 
+@pytest.mark.parametrize(("truth", "read"), [("Zoe\u0308", "Zo\u00eb"), ("Zo\u00eb", "Zoe\u0308")])
+def test_a_letter_and_its_accent_are_one_character_however_they_are_spelled(truth, read):
+    one = scored(truth, read, 0.5)
+    assert one.right
+    assert one.alignment.counts.characters == 3
+
+
 def test_rejecting_takes_the_least_confident_first():
     curve = rejection_curve(TEN, (0.0, 0.1, 0.6, 0.7, 1.0))
     assert [(p.accepted, p.wrong) for p in curve] == [(10, 2), (9, 1), (4, 1), (3, 0), (0, 0)]

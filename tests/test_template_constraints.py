@@ -129,6 +129,12 @@ class TestKeys:
         assert told in message
         assert message.endswith(".")
 
+    def test_a_lexicon_typed_on_a_mac_reads_as_any_other(self, tmp_path: Path) -> None:
+        (tmp_path / "names.txt").write_text("Zoe\u0308\nAnna\nZo\u00eb\n", "utf-8")
+        file = str(tmp_path / "t.toml")
+        assert field("lexicon = 'names.txt'", file).lexicon == ("Zo\u00eb", "Anna")
+        assert field("lexicon = ['Zoe\u0308']").lexicon == ("Zo\u00eb",)
+
     def test_a_lexicon_that_is_not_utf8(self, tmp_path: Path) -> None:
         (tmp_path / "w.txt").write_bytes(b"Z\xfcrich\n")
         with pytest.raises(TemplateError, match="is not UTF-8"):

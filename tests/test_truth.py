@@ -1,6 +1,7 @@
 """Truth files: the three kinds, what is wrong with bad ones, and which page each is about."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,35 @@ def test_pages_of_one_file_are_told_apart():
     matching = match_truth(truth, [("/s/a.tif", 1), ("/s/a.tif", 2)])
     assert matching.fields(("/s/a.tif", 2)) == {"n": "2"}
     assert [one.page for one in matching.without_page] == [3]
+
+
+def decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.csv", "ref_00.txt"])
+def test_letters_with_accents_after_them_are_one_character_in_every_kind(tmp_path, name):
+    content = {
+        "t.json": json.dumps({"source": "a.png", "fields": {"fld_03": "Zoë"}}, ensure_ascii=False),
+        "t.csv": "source,field,text\na.png,fld_03,Zoë\n",
+        "ref_00.txt": "fld 3 Zoë\n",
+    }[name]
+    truth = read_truth([write(tmp_path, name, decomposed(content))])
+    (page,) = truth.pages or truth.references.values()
+    assert page.fields == {"fld_03": "Zoë"}
+
+
+def test_names_of_scans_and_fields_with_accents_are_found_however_they_are_spelled(tmp_path):
+    for here, there in [(decomposed, str), (str, decomposed)]:
+        path = write(tmp_path, "t.json", {"source": here("Müller.png"), "fields": {here("Straße ü"): "1"}})
+        page = there("/scans/Müller.png"), 1
+        assert match_truth(read_truth([path]), [page]).fields(page) == {"Straße ü": "1"}
+
+
+def test_two_names_that_look_the_same_are_refused(tmp_path):
+    path = write(tmp_path, "t.json", {"source": "a.png", "fields": {"é": "1", decomposed("é"): "2"}})
+    with pytest.raises(TruthError, match="look the same"):
+        read_truth([path])
+    path = write(tmp_path, "t.csv", f"source,field,text\na.png,é,1\na.png,{decomposed('é')},2\n")
+    with pytest.raises(TruthError, match="twice"):
+        read_truth([path])
