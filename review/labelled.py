@@ -1,9 +1,10 @@
 """What verifiers said, as labelled crops to train and measure a model with.
 
 A text that a verifier typed or confirmed is aligned with the characters that were read; those that surely
-belong to each other give a crop with its right label, whether it was read right or not. A character that was
-marked by itself counts before that. Fields that were called blank or unreadable give nothing: what was read
-in a blank field is a speck or the rest of a printed line, and such a rest has the very shape of a 1.
+belong to each other give a crop with its right label, whether it was read right or not. A character that has
+been marked by itself since then counts before that. Fields that are called blank or unreadable give nothing,
+whatever was marked in them: what was read in a blank field is a speck or the rest of a printed line, and such
+a rest has the very shape of a 1.
 """
 
 from dataclasses import dataclass
@@ -25,9 +26,14 @@ _NEWEST_TEXTS = """
     ) WHERE verdict = 'text'
 """
 _NEWEST_MARKS = """
-    SELECT run, sha256, page, template, field, position, read_label, verdict, label FROM (
+    SELECT marks.run, sha256, page, template, field, position, read_label, marks.verdict, label FROM (
         SELECT DISTINCT ON (sha256, page, template, field, position) * FROM character_marks ORDER BY id DESC
-    )
+    ) AS marks
+    LEFT JOIN (
+        SELECT DISTINCT ON (sha256, page, template, field) * FROM corrections ORDER BY id DESC
+    ) AS said USING (sha256, page, template, field)
+    WHERE said.verdict IS NULL OR said.verdict = 'undone'
+       OR (said.verdict = 'text' AND said.created <= marks.created)
 """
 _CHARACTERS = """
     SELECT run, sha256, page, template, field, position, label, crop, charset

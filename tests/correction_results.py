@@ -81,7 +81,7 @@ def say(output: Path, entries: list[dict[str, Any]]) -> None:
                 "template": TEMPLATE,
                 "field": entry["field"],
                 "verifier": "ada",
-                "created": "2026-01-02T00:00:00Z",
+                "created": entry.get("created", "2026-01-02T00:00:00Z"),
                 "run": entry.get("run", RUN),
             }
             if "position" in entry:

@@ -78,6 +78,42 @@ def test_a_reading_of_another_run_is_not_labelled_by_position(output):
     assert len(found) == 7  # the run that the verifier saw, and no other
 
 
+BEFORE, AFTER = "2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z"
+
+
+def labels_of(output, page, field):
+    found, _ = labelled_crops(output)
+    own = next(one for one in FIELDS if (one.page, one.name) == (page, field)).crops
+    crops = zip(found.crops.labels, found.crops.images, strict=True)
+    return {CHARACTERS[label] for label, image in crops if (image == own).all(axis=(1, 2)).any()}
+
+
+@pytest.mark.parametrize("verdict", ["blank", "unreadable"])
+@pytest.mark.parametrize("marked", [BEFORE, AFTER])
+@pytest.mark.parametrize("mark", [{"verdict": "right"}, {"verdict": "label", "label": "5"}])
+def test_a_field_that_is_called_blank_or_unreadable_gives_nothing(output, verdict, marked, mark):
+    place = {"page": 2, "field": "b"}
+    say(output, [place | {"position": 0, "read_label": "9", "created": marked} | mark])
+    say(output, [place | {"verdict": verdict}])
+    assert not labels_of(output, 2, "b")
+    say(output, [place | {"verdict": "undone"}])  # nobody says any more that it is
+    assert labels_of(output, 2, "b") == {mark.get("label", "9")}
+
+
+def test_a_blank_field_gives_nothing_in_a_later_run_either(output):
+    write_results(output, [Field(2, "a", "6", FIELDS[2].crops[:1])], run="20260202-000000")
+    mark = {"position": 0, "read_label": "6", "verdict": "right", "run": "20260202-000000"}
+    say(output, [{"page": 2, "field": "a", "created": AFTER} | mark])
+    assert not labels_of(output, 2, "a")
+
+
+@pytest.mark.parametrize(("marked", "label"), [(BEFORE, "9"), (AFTER, "5")])
+def test_the_newer_of_a_text_and_a_mark_counts(output, marked, label):
+    mark = {"position": 2, "read_label": "3", "verdict": "label", "label": "5", "created": marked}
+    say(output, [{"page": 1, "field": "a"} | mark])
+    assert labels_of(output, 1, "a") == {"1", "2", label}
+
+
 def test_a_picture_that_two_runs_cut_alike_counts_once_with_the_later_label(output):
     write_results(output, [Field(1, "a", "123", FIELDS[0].crops)], run="20260202-000000")
     mark = {"position": 0, "read_label": "1", "verdict": "label", "label": "5", "run": "20260202-000000"}
