@@ -180,6 +180,9 @@ def open_desk(args: argparse.Namespace) -> "Desk":
         raise CommandError(ExitCode.OUTPUT_NOT_WRITABLE, str(error)) from None
     try:
         desk.take_in(_tell)
+    except ResultsError as error:
+        desk.close()
+        raise CommandError(ExitCode.NO_RESULTS, str(error)) from None
     except BaseException:
         desk.close()
         raise

@@ -5,7 +5,8 @@ What people have said about fields stands beside the readings, if it is handed i
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,10 @@ CHARACTER_MARKS = pa.schema(
         pa.field("run", pa.string()),
     ]
 )
+
+
+# What DuckDB raises where a file is gone, is another or is damaged; its bare error is that of a decoder.
+_OF_FILES = (duckdb.IOException, duckdb.PermissionException, duckdb.InvalidInputException)
 
 
 class ResultsError(ValueError):
@@ -111,7 +116,7 @@ def open_results(
         verified: what people have said, if they have said anything.
 
     Raises:
-        ResultsError: there is no complete run, or not this one.
+        ResultsError: there is no complete run, or not this one, or a file of it is gone or damaged.
     """
     runs = complete_runs(output)
     if run_id is not None and run_id not in runs:
@@ -132,6 +137,25 @@ def open_results(
     return connection
 
 
+@contextmanager
+def reading_files(output: Path) -> Iterator[None]:
+    """Tells of files that cannot be read, while views of ``open_results`` are made or asked.
+
+    Raises:
+        ResultsError: in place of what DuckDB raises for them.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        if type(error) is not duckdb.Error and not isinstance(error, _OF_FILES):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise ResultsError(
+            f"{output}: a file of its tables is gone or damaged ({reason}). Bring it back, or delete the "
+            "record of its run in _runs and run the job again."
+        ) from None
+
+
 def _store(connection: duckdb.DuckDBPyConnection, output: Path, view: str, runs: Sequence[str]) -> list[str]:
     files = [
         str(path)
@@ -143,10 +167,11 @@ def _store(connection: duckdb.DuckDBPyConnection, output: Path, view: str, runs:
             f"{output / view}: the files of run {', '.join(runs)} are gone. Run the job again."
         )
     listed = ", ".join(_quote(path) for path in files)
-    connection.execute(
-        f"CREATE VIEW stored.{view} AS SELECT * EXCLUDE (filename), {_RUN_OF_FILE} AS run "
-        f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false, filename = true)"
-    )
+    with reading_files(output):
+        connection.execute(
+            f"CREATE VIEW stored.{view} AS SELECT * EXCLUDE (filename), {_RUN_OF_FILE} AS run "
+            f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false, filename = true)"
+        )
     return files
 
 

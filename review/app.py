@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from pipeline.results import ResultsError
 from review.api_page import api_page
 from review.bodies import ProblemAnswer
 from review.desk import Desk
@@ -65,6 +66,8 @@ def _watching(desk: Desk, seconds: float) -> Callable[[FastAPI], AbstractAsyncCo
             while not ended.wait(seconds):
                 try:
                     desk.take_in()
+                except ResultsError as error:
+                    _log.warning("%s", error)
                 except Exception:  # the database restarts, say; the next round may go well
                     _log.exception("runs could not be taken in")
 
@@ -97,6 +100,12 @@ def _add_problems(app: FastAPI) -> None:
         response = problem_response(ProblemError(error.status_code, code, str(error.detail)))
         response.headers.update(error.headers or {})
         return response
+
+    @app.exception_handler(ResultsError)
+    def gone(request: Request, error: ResultsError) -> Response:
+        _log.error("%s", error)
+        text = "The results cannot be read any more; the log of the server says why. Nothing was saved."
+        return problem_response(ProblemError(503, "results_gone", text))
 
     @app.exception_handler(sa.exc.OperationalError)
     @app.exception_handler(sa.exc.TimeoutError)

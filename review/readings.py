@@ -1,17 +1,18 @@
 """The readings of a folder of results as the desk asks for them; the newest run of each source counts."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
-from pipeline.results import complete_runs, open_results, rows_as_dicts
+from pipeline.results import ResultsError, complete_runs, open_results, reading_files, rows_as_dicts
 from review.keys import CharacterKey, FieldKey
 
 Row = dict[str, Any]
+Answer = TypeVar("Answer")
 
 _FIELD = """
     SELECT f.source, f.page, f.field, f.ordinal, f.text, f.confidence, f.status, f.charset,
@@ -36,7 +37,10 @@ class _Opened:
 
 
 class Readings:
-    """Questions to the Parquet files of a folder; safe to use from many threads."""
+    """Questions to the Parquet files of a folder; safe to use from many threads.
+
+    Where its files are gone or damaged, they raise ``ResultsError``.
+    """
 
     def __init__(self, output: Path) -> None:
         """Opens the complete runs; see ``pipeline.results.open_results`` for what it raises."""
@@ -62,12 +66,21 @@ class Readings:
         return _Opened(runs, open_results(self.output), [])
 
     def _ask(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        cursor = self._opened.connection.cursor()
+        return self._again(lambda: [row for batch in self._batches(sql, values, 10_000) for row in batch])
+
+    def _again(self, ask: Callable[[], Answer]) -> Answer:
+        """Asks once more if a run was deleted a moment ago; the others are still there."""
         try:
+            return ask()
+        except ResultsError:
+            if not self.refresh():
+                raise
+            return ask()
+
+    def _batches(self, sql: str, values: Sequence[Any], size: int) -> Iterator[list[Row]]:
+        with reading_files(self.output), self._opened.connection.cursor() as cursor:
             cursor.execute(sql, list(values))
-            return [row for batch in rows_as_dicts(cursor, 10_000) for row in batch]
-        finally:
-            cursor.close()
+            yield from rows_as_dicts(cursor, size)
 
     def sources_of(self, runs: Iterable[str]) -> list[str]:
         """Every source that one of these runs has tried to read."""
@@ -93,8 +106,8 @@ class Readings:
             "(forms.sha256 = ? AND f.page = ? AND forms.template = ? AND f.field = ?)" for _ in keys
         )
         values = [value for key in keys for value in key]
-        for batch in self._fields(f"({condition})", values, 1000):
-            found.update({key_of(row): row for row in batch})
+        batches = self._again(lambda: list(self._fields(f"({condition})", values, 1000)))
+        found.update({key_of(row): row for batch in batches for row in batch})
         return found
 
     def _fields(self, condition: str, values: Sequence[Any], size: int) -> Iterator[list[Row]]:
@@ -104,12 +117,7 @@ class Readings:
                    coalesce(to_json(characters)::VARCHAR, '[]') AS characters
             FROM wanted LEFT JOIN read USING (source, page, field, run)
         """
-        cursor = self._opened.connection.cursor()
-        try:
-            cursor.execute(sql, list(values))
-            yield from rows_as_dicts(cursor, size)
-        finally:
-            cursor.close()
+        return self._batches(sql, values, size)
 
     def list_fields(self, filters: dict[str, Any], limit: int, offset: int) -> tuple[int, list[Row]]:
         """How many fields have these values, and some of them in the order of sources, pages and places."""

@@ -233,6 +233,17 @@ def test_a_damaged_record_is_named(capsys, output):
     assert "third.json: is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["query", "review", "export"])
+def test_a_damaged_table_is_named(capsys, output, command):
+    for path in output.glob("fields/*/*.parquet"):
+        path.write_bytes(b"")
+    words = [command, str(output)] + (["--out", str(output / "x.csv")] if command == "export" else [])
+    assert main(words) == ExitCode.NO_RESULTS
+    said = capsys.readouterr().err
+    assert str(output / "fields") in said
+    assert "gone or damaged" in said
+
+
 def test_folders_with_quotes_in_their_names(capsys, tmp_path):
     write_run(tmp_path / "o'clock", "only", "2026-01-01T00:00:00", fields=[field_row("/a", "1")])
     assert len(rows_of(capsys, str(tmp_path / "o'clock"))) == 1

@@ -233,6 +233,50 @@ def test_a_running_server_takes_in_newer_runs(client, fresh):
     assert lease(client)["fields"][0]["text"] == "33"
 
 
+def hurt(output: Path, how: str) -> None:
+    """Takes the Parquet files away, or damages them."""
+    for path in output.rglob("*.parquet"):
+        data = path.read_bytes()
+        path.unlink()
+        if how != "deleted":
+            path.write_bytes({"empty": b"", "cut off": data[:300], "another file": b"x" * 3000}[how])
+
+
+@pytest.mark.parametrize("how", ["deleted", "empty", "cut off", "another file"])
+def test_results_that_are_gone_are_told_and_what_is_at_hand_can_be_answered(client, fresh, how):
+    (shown,) = lease(client)["fields"]
+    character = client.get("/api/characters?label=1").json()["characters"][0]["id"]
+    accepted = client.get("/api/fields?status=accepted").json()["fields"][0]["id"]
+    hurt(fresh, how)
+    marks = {"verifier": "ann", "marks": [{"id": character, "verdict": "wrong"}]}
+    gone = [
+        client.get("/api/fields"),
+        client.get("/api/forms"),
+        client.get("/api/characters?label=1"),
+        client.get(f"/api/fields/{accepted}"),
+        client.get(f"/pictures/fields/{accepted}.png"),
+        client.post("/api/characters/marks", json=marks),
+        put(client, accepted, text="12"),
+    ]
+    for answer in gone:
+        check_problem(answer, 503, "results_gone")
+    assert client.get("/api/progress").status_code == 200
+    assert put(client, shown["id"], text="12").status_code == 200
+    assert lease(client)["fields"]
+
+
+def test_of_several_runs_one_may_go(fresh):
+    write_run(fresh, "run2", {str(fresh.parent / "scans" / "late.png"): [field("a", "33", 0.01)]})
+    desk = open_desk(fresh)
+    with TestClient(create_app(desk, Access(), poll_seconds=1000), headers=HEADERS) as client:
+        total = client.get("/api/fields").json()["total"]
+        (fresh / "_runs" / "run2.json").unlink()
+        for path in fresh.glob("*/run=run2/*"):
+            path.unlink()
+        assert client.get("/api/fields").json()["total"] == total - 1
+    desk.close()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [
