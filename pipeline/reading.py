@@ -58,12 +58,23 @@ def failure_of(
 
 
 def decode_pages(
-    source: str, data: bytes, sha256: str, open_document: Callable[[bytes], OpenedDocument]
+    source: str,
+    data: bytes,
+    sha256: str,
+    open_document: Callable[[bytes], OpenedDocument],
+    only: int | None = None,
 ) -> Iterator[DecodedPage | Failure]:
     """Yields every page of a file, decoded one at a time, or why it could not be.
 
     A file that cannot be opened yields one failure without a page number; a page that cannot be decoded costs
     only itself. Whatever happens, at least one item comes out.
+
+    Args:
+        source: the name of the file.
+        data: all of it.
+        sha256: of ``data``.
+        open_document: gives its pages.
+        only: the one page that is decoded, from 1; None is all.
     """
     try:
         document = open_document(data)
@@ -71,10 +82,16 @@ def decode_pages(
     except Exception as error:
         yield failure_of(error, source, None, sha256, "decode")
         return
+    wanted = range(1, count + 1)
     try:
         if count < 1:
             yield Failure(source, None, sha256, "decode", "no_pages", "the file holds no page")
-        for number in range(1, count + 1):
+        elif only is not None:
+            wanted = wanted[only - 1 : only]
+            if not wanted:
+                text = f"the file has no page {only}, its last one is {count}"
+                yield Failure(source, only, sha256, "decode", "page_out_of_range", text)
+        for number in wanted:
             yield _decode_page(PageKey(source, number), document, sha256)
     finally:
         document.close()

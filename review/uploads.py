@@ -19,7 +19,7 @@ from review.readings import Row
 from segmentation.images import ImageError, ImageLimits, open_document
 from segmentation.templates import FormTemplate
 
-MAX_PAGES = 50
+MAX_PAGES = 50  # that are read at one request
 AT_ONCE = 2  # pages that are read at the same time
 WAIT_SECONDS = 5.0
 
@@ -100,7 +100,7 @@ class UploadReader:
             template=form,
             model_path=self._model_path,
             max_pixels=self._max_pixels,
-            max_pages_per_file=MAX_PAGES,
+            max_pages_per_file=MAX_PAGES if page is None else ImageLimits().max_pages,
         )
         with self._place():
             return self._read(data, options, real_stages(options), page)
@@ -111,20 +111,12 @@ class UploadReader:
         rows: list[PageRows] = []
         failures: list[Failure] = []
         sha256 = hashlib.sha256(data).hexdigest()
-        found = False
-        for decoded in decode_pages("upload", data, sha256, stages.open_document):
-            number = decoded.page if isinstance(decoded, Failure) else decoded.key.page
-            if page is not None and number not in (page, None):
-                continue
-            found = True
+        for decoded in decode_pages("upload", data, sha256, stages.open_document, only=page):
             read = decoded if isinstance(decoded, Failure) else self._read_page(decoded, options, stages)
             if isinstance(read, Failure):
                 failures.append(read)
             else:
                 rows.append(read)
-        if not found:
-            text = f"the file has no page {page}"
-            failures.append(Failure("upload", page, sha256, "decode", "page_out_of_range", text))
         return rows, failures
 
     def _read_page(self, decoded: DecodedPage, options: JobOptions, stages: Stages) -> PageRows | Failure:

@@ -8,8 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
+from pipeline import reading
 from review.app import create_app
 from review.scans import ScanError, Scans
 from review.security import Access
@@ -349,6 +351,33 @@ def test_read_a_page(client):
     assert digits["text"] == "".join(c["label"] for c in digits["characters"])
     assert digits["confidence"] > 0.9
     assert body["failures"] == []
+
+
+def many_pages(count: int) -> bytes:
+    """A TIFF with the sample form as its second page; the others are small and blank."""
+    stream = io.BytesIO()
+    pages = [Image.new("L", (40, 40), 255) for _ in range(count)]
+    pages[1] = Image.open(SAMPLE).convert("L")
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:], compression="tiff_deflate")
+    return stream.getvalue()
+
+
+def test_one_page_of_many_is_read_and_no_other_decoded(client, monkeypatch):
+    decoded = []
+    decode = reading._decode_page
+    monkeypatch.setattr(reading, "_decode_page", lambda key, *rest: decoded.append(key) or decode(key, *rest))
+
+    def read(page: int) -> dict:
+        files = {"file": ("x.tif", many_pages(60))}
+        return client.post("/api/read", files=files, data={"template": "hsf", "page": str(page)}).json()
+
+    body = read(2)
+    assert [(one["page"], len(one["fields"])) for one in body["pages"]] == [(2, 34)]
+    assert body["failures"] == []
+    assert [key.page for key in decoded] == [2]
+    assert [(one["page"], one["code"]) for one in read(61)["failures"]] == [(61, "page_out_of_range")]
+    assert [one["code"] for one in read(0)["failures"]] == ["too_many_pages"]
+    assert len(decoded) == 1
 
 
 def test_a_page_that_is_sent_is_shown_as_the_reader_sees_it(client):
