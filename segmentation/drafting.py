@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segmentation.printed_boxes import PrintedBox, cell_dividers, find_boxes
 from segmentation.printed_lines import PrintedPage, straighten
 from segmentation.registration import FRAME_INSET
+from segmentation.rounded_boxes import add_rounded
 from segmentation.templates import LAYOUTS, Box
 
 Floats = NDArray[np.float64]
@@ -24,6 +25,7 @@ MARK_ASPECT = 1.7  # of its longer to its shorter side, at most
 PARAGRAPH_HEIGHT = 0.6  # inches from which a box has room for several rows
 TICK_SHARE = 0.12  # of the height of a box, that a short line between two cells has at least
 EVEN = 0.012  # inches by which cell lines may lie off equal spacing
+IN_RING = 0.62  # side of the square inside a ring, in its diameters: clear of its line by a twentieth
 SMALL_INSET = 0.08  # share of a box's area below which what lies in it is writing, not another box
 
 
@@ -46,6 +48,7 @@ class DraftedField:
         layout: as in ``segmentation.templates``.
         cell_edges: x of the lines between the cells of a comb; empty for other layouts.
         even: whether the cells are equally wide.
+        framed: whether straight lines are printed all around it.
     """
 
     name: str
@@ -53,6 +56,7 @@ class DraftedField:
     layout: str
     cell_edges: tuple[float, ...] = ()
     even: bool = True
+    framed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ def draft_template(gray: NDArray[np.uint8], dpi: float) -> Draft:
         DraftingError: ``no_boxes`` if nothing on the page is a closed rectangle.
     """
     page = straighten(gray, dpi)
-    boxes = _without_frames([_with_short_dividers(box, page) for box in find_boxes(page)], dpi)
+    found = add_rounded(find_boxes(page), page)
+    boxes = _without_frames([_with_short_dividers(box, page) for box in found], dpi)
     if not boxes:
         raise DraftingError("no_boxes", "no closed box is printed on this page")
     digits = max(2, len(str(len(boxes))))
@@ -159,6 +164,8 @@ def _field_text(field: DraftedField, dpi: float) -> str:
         else:
             edges = ", ".join(f"{x:.1f}" for x in field.cell_edges)
             lines.append(f"cell_edges = [{edges}]  # {len(field.cell_edges) + 1} cells, not equally wide")
+    if not field.framed:
+        lines.append("frame = false")
     if field.layout != "mark":
         lines.append('charset = "text"')
     return "\n".join(lines) + "\n"
@@ -170,6 +177,8 @@ def _quoted(text: str) -> str:
 
 
 def _draft_field(name: str, box: PrintedBox, dpi: float, shape: tuple[int, ...]) -> DraftedField:
+    if box.ring:
+        return DraftedField(name, _in_ring(box), "mark", framed=False)
     inset = FRAME_INSET * dpi
     # Lines were measured between the middles of pixels, boxes count from the corner of the first one.
     x, y = max(0.0, box.left + 0.5 - inset), max(0.0, box.top + 0.5 - inset)
@@ -180,6 +189,13 @@ def _draft_field(name: str, box: PrintedBox, dpi: float, shape: tuple[int, ...])
     off = np.abs(edges - np.linspace(box.left, box.right, len(edges))).max()
     cells = tuple(x + 0.5 for x in box.dividers)
     return DraftedField(name, place, _layout(box, dpi), cells, bool(off <= EVEN * dpi))
+
+
+def _in_ring(ring: PrintedBox) -> Box:
+    """The square inside a ring, clear of its line."""
+    side = IN_RING * min(ring.width, ring.height)
+    x, y = (ring.left + ring.right + 1 - side) / 2, (ring.top + ring.bottom + 1 - side) / 2
+    return Box(round(x, 1), round(y, 1), round(side, 1), round(side, 1))
 
 
 def _layout(box: PrintedBox, dpi: float) -> str:

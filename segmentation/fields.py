@@ -19,11 +19,13 @@ __all__ = ["CUT_DPI", "FieldInk", "cut_field", "cut_fields", "surroundings"]
 
 OVERHANG = 0.5  # how far beyond its box writing is looked for, above and below, in box heights
 OUTREACH = 1.5  # the same to the left and right
+ROUND_OVERHANG = 1.1  # of a tick box without a frame, inside a ring, above and below
 MAX_OVERHANG = 0.2  # inches, so that a tall box does not look over half the page
 MAX_OUTREACH = 0.5  # inches
 SHARED = 0.05  # inches that two boxes may overlap by the line that they share
 SPARE_COMPONENTS = 250  # what a field may have besides four for each of its characters; noise has thousands
 AROUND = 0.35  # of the side of a tick box, along which a stroke around it is seen
+BEYOND_PRINT = 2.1  # sides of a tick box without a frame, as wide as a ring that is printed around it is not
 STRAIGHT_SIDE = 0.8  # of a tick box's side, of a run of ink that is a printed line and no stroke around it
 MOST_STRAIGHT = 0.5  # of the ink around a tick box in such runs
 USUAL_HEIGHT = 90.0  # pixels at 300 dpi of a writing area; in a higher one, writing is not larger
@@ -74,7 +76,9 @@ def surroundings(template: FormTemplate) -> dict[str, Box]:
     boxes = np.array([(spec.box.x, spec.box.y, spec.box.width, spec.box.height) for spec in template.fields])
     left, top, width, height = boxes.reshape(-1, 4).astype(np.float64).T
     right, bottom = left + width, top + height
-    overhang = np.minimum(OVERHANG * height, MAX_OVERHANG * template.dpi)
+    rings = np.array([spec.layout == "mark" and not spec.framed for spec in template.fields])
+    overhang = np.where(rings, ROUND_OVERHANG, OVERHANG) * height
+    overhang = np.minimum(overhang, MAX_OVERHANG * template.dpi)
     outreach = np.minimum(OUTREACH * height, MAX_OUTREACH * template.dpi)
     same_row = (top < bottom[:, None]) & (bottom > top[:, None])
     line = SHARED * template.dpi
@@ -211,7 +215,7 @@ def _ringed(strokes: Strokes) -> bool:
 
     It is seen to the left, to the right, and above or below, along a third of the side at least, and stays
     out of its middle. Frame lines that it crossed may have left it in pieces. The lines of a table around the
-    box go around it too, but are straight.
+    box go around it too, but are straight; a ring that is printed around a box without a frame is smaller.
     """
     area, parts = strokes.area, strokes.parts
     x0, y0, x1, y1 = (round(edge) for edge in (area.x, area.y, area.right, area.bottom))
@@ -222,7 +226,8 @@ def _ringed(strokes: Strokes) -> bool:
         max(0, y0 + inset[1]) : max(0, y1 - inset[1]), max(0, x0 + inset[0]) : x1 - inset[0]
     ]
     beyond[np.unique(middle[middle > 0]).astype(np.intp) - 1] = False
-    large = np.maximum(width, height) >= AROUND * min(area.width, area.height)
+    least = AROUND if strokes.frame is not None else BEYOND_PRINT
+    large = np.maximum(width, height) >= least * min(area.width, area.height)
     ring = np.zeros(parts.labels.shape, bool)
     for number in np.flatnonzero(beyond & large).tolist():
         x, y, wide, high = parts.boxes[number].tolist()

@@ -28,13 +28,17 @@ MAX_CHAIN_COST = 0.5  # a cell, of the dividers of a row of cells; see _chain
 
 @dataclass(frozen=True, slots=True)
 class PrintedBox:
-    """A printed rectangle: the middles of its four lines and of the lines between its cells, in pixels."""
+    """A printed rectangle: the middles of its four lines and of the lines between its cells, in pixels.
+
+    A ``ring`` is a circle that touches these lines.
+    """
 
     left: float
     top: float
     right: float
     bottom: float
     dividers: tuple[float, ...] = ()
+    ring: bool = False
 
     @property
     def width(self) -> float:
