@@ -48,7 +48,8 @@ class DraftedField:
         layout: as in ``segmentation.templates``.
         cell_edges: x of the lines between the cells of a comb; empty for other layouts.
         even: whether the cells are equally wide.
-        framed: whether straight lines are printed all around it.
+        framed: whether lines are printed all around it.
+        radius: of the outer edge of the frame at its corners, in pixels; 0 if they are square.
     """
 
     name: str
@@ -57,6 +58,7 @@ class DraftedField:
     cell_edges: tuple[float, ...] = ()
     even: bool = True
     framed: bool = True
+    radius: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,8 @@ def _field_text(field: DraftedField, dpi: float) -> str:
             lines.append(f"cell_edges = [{edges}]  # {len(field.cell_edges) + 1} cells, not equally wide")
     if not field.framed:
         lines.append("frame = false")
+    if field.radius:
+        lines.append(f"radius = {field.radius:.0f}")
     if field.layout != "mark":
         lines.append('charset = "text"')
     return "\n".join(lines) + "\n"
@@ -188,7 +192,10 @@ def _draft_field(name: str, box: PrintedBox, dpi: float, shape: tuple[int, ...])
     edges = np.array([box.left, *box.dividers, box.right])
     off = np.abs(edges - np.linspace(box.left, box.right, len(edges))).max()
     cells = tuple(x + 0.5 for x in box.dividers)
-    return DraftedField(name, place, _layout(box, dpi), cells, bool(off <= EVEN * dpi))
+    radius = round(box.radius + inset) if box.radius else 0
+    return DraftedField(
+        name, place, _layout(box, dpi), cells, bool(off <= EVEN * dpi), True, min(radius, place.height // 2)
+    )
 
 
 def _in_ring(ring: PrintedBox) -> Box:

@@ -25,18 +25,21 @@ class FieldRaster:
         area: the field's box in pixels of the raster.
         cell_lines: x of the lines between its cells, in pixels of the raster.
         to_page: float64 (2, 3), raster pixels to page pixels.
+        radius: of the corners of the box, in pixels of the raster.
     """
 
     ink: NDArray[np.bool_]
     area: Box
     cell_lines: list[float]
     to_page: NDArray[np.float64]
+    radius: float = 0.0
 
     @property
     def frame(self) -> Frame:
         """Where the form has the frame."""
         inset, area = FRAME_INSET * CUT_DPI, self.area
-        return Frame(area.x + inset, area.y + inset, area.right - inset, area.bottom - inset, 2 * inset)
+        sides = area.x + inset, area.y + inset, area.right - inset, area.bottom - inset
+        return Frame(*sides, 2 * inset, radius=max(0.0, self.radius - inset))
 
 
 @dataclass(frozen=True, slots=True)

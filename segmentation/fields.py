@@ -175,6 +175,7 @@ def _cut(upright: UprightInk, spec: FieldSpec, region: Box) -> FieldRaster:
         Box(box.x - left, box.y - top, box.width, box.height),
         lines,
         _shifted(upright.to_page, left, top),
+        spec.radius * upright.scale[0],
     )
 
 

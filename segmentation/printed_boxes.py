@@ -30,7 +30,7 @@ MAX_CHAIN_COST = 0.5  # a cell, of the dividers of a row of cells; see _chain
 class PrintedBox:
     """A printed rectangle: the middles of its four lines and of the lines between its cells, in pixels.
 
-    A ``ring`` is a circle that touches these lines.
+    A ``ring`` is a circle that touches these lines; ``radius`` is that of the middle line at the corners.
     """
 
     left: float
@@ -39,6 +39,7 @@ class PrintedBox:
     bottom: float
     dividers: tuple[float, ...] = ()
     ring: bool = False
+    radius: float = 0.0
 
     @property
     def width(self) -> float:

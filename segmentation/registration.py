@@ -57,6 +57,7 @@ MAX_ENLARGED = 4.0  # a page of less than WORK_DPI / 4 shows no rules
 MAX_STRETCH = 2.0  # height to width of a page, against the template's: beyond, it is no scan of it
 MAX_RESIDUAL = 6.0 / 300  # inches
 JOINED = 0.015  # inches that rules of a form may lie apart and yet be one on paper
+CURVED = 0.6  # share of the radius of a round corner that is too curved to be found as part of a rule
 FRAME_INSET = 1.0 / 120  # inches from the outer edge of a printed frame to the middle of its rule
 
 
@@ -192,14 +193,19 @@ def rules_of_field(spec: FieldSpec, dpi: float) -> tuple[Rules, Rules]:
 
 def _rules_of_fields(specs: Sequence[FieldSpec], dpi: float, cell_lines: bool) -> tuple[Rules, Rules]:
     """The same of several fields, one after the other, with their cell lines or without."""
-    inset = FRAME_INSET * dpi
+    inset, shortest = FRAME_INSET * dpi, SHORTEST_RULE / WORK_DPI * dpi
     across: list[tuple[float, float, float, float]] = []
     down: list[tuple[float, float, float, float]] = []
     for spec in specs:
         left, right = spec.box.x + inset, spec.box.right - inset
         top, bottom = spec.box.y + inset, spec.box.bottom - inset
-        across += [(left, y, right, y) for y in (top, bottom)]
-        down += [(x, top, x, bottom) for x in (left, *(spec.cell_lines if cell_lines else ()), right)]
+        curve = CURVED * max(0.0, spec.radius - inset)
+        if right - left - 2 * curve >= min(shortest, right - left):
+            across += [(left + curve, y, right - curve, y) for y in (top, bottom)]
+        if bottom - top - 2 * curve >= min(shortest, bottom - top):
+            down += [(x, top + curve, x, bottom - curve) for x in (left, right)]
+        if cell_lines:
+            down += [(x, top, x, bottom) for x in spec.cell_lines]
     return (
         Rules(np.array(across, np.float64).reshape(-1, 4), True),
         Rules(np.array(down, np.float64).reshape(-1, 4), False),

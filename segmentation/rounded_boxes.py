@@ -4,6 +4,8 @@ A box with round corners has straight sides between them. A letter has neighbour
 a ring to tick does not, and there are others of its size in its row or column.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from segmentation.enclosures import MAX_RADIUS, Enclosure, find_enclosures, line_around
@@ -14,6 +16,7 @@ from segmentation.printed_lines import PrintedPage
 MIN_INSIDE = 0.08  # of the smallest box
 ROUND_CORNER = 0.015  # radius of a corner, from which it is not square
 STRAIGHT = 0.4  # share of the longer side of a box that is straight, at least
+ALL_ROUND = 0.5  # least radius of four corners, in usual ones, if none of them is square
 FILLED = 0.95  # share of a box that its inside fills, beside its corners; it may lean a little
 NEAR = 0.07  # by which the sides of one box may be found apart
 LETTER_CORNER = 0.35  # radius, in shorter sides, from which a corner of a small shape is that of a letter
@@ -36,14 +39,24 @@ def add_rounded(boxes: list[PrintedBox], page: PrintedPage) -> list[PrintedBox]:
         page: where they were found.
     """
     insides = find_enclosures(page)
-    kept = [box for box in boxes if not _is_letter(box, insides, page)]
     rounded = [_box(inside, page) for inside in insides if _is_rounded(inside, page.dpi)]
+    curved = [box for box in rounded if box.radius]
+    kept = [
+        box
+        for box in boxes
+        if not _is_letter(box, insides, page)
+        and (box.dividers or not any(_is_known(box, other, page.dpi) for other in curved))
+    ]
     kept += [box for box in rounded if not any(_is_known(box, other, page.dpi) for other in kept)]
     return kept + [_box(ring, page, ring=True) for ring in _rings(insides, page)]
 
 
 def _box(inside: Enclosure, page: PrintedPage, *, ring: bool = False) -> PrintedBox:
-    return PrintedBox(*line_around(page, inside), ring=ring)
+    box = PrintedBox(*line_around(page, inside), ring=ring)
+    least, usual = float(inside.radii.min()), float(np.median(inside.radii))
+    if ring or least < ALL_ROUND * usual or usual < ROUND_CORNER * page.dpi:
+        return box
+    return replace(box, radius=usual + inside.left - box.left)
 
 
 def _is_known(box: PrintedBox, other: PrintedBox, dpi: float) -> bool:
@@ -126,7 +139,7 @@ def _gaps(inside: Enclosure, page: PrintedPage) -> tuple[float, float]:
 
 
 def _has_letters_beside(inside: Enclosure, page: PrintedPage) -> bool:
-    """Whether the ink at either side of a closed shape is as high as it is, at the same level, as in a word."""
+    """Whether the ink at either side of a closed shape is as high as it is and at its level, as in a word."""
     left, top, right, bottom = (round(edge) for edge in inside.around)
     high, wide = bottom - top, right - left
     if wide > 1.5 * inside.width:  # a shape that hangs together with others is no letter

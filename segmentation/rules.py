@@ -18,6 +18,7 @@ from segmentation.rule_traces import TracedRules, trace_rules
 SIDES = ("top", "bottom", "left", "right")
 ASTRAY = 40  # pixels that an upright side may lie off on curled paper, where both lying ones are in place
 GAP = 42  # pixels at 300 dpi; broken print, and rules of a form drawn faintly, miss less at once
+CURVE_SLACK = 3.5  # pixels by which a round corner may lie off its place, after its sides were found
 WHOLE = 0.8  # inked share of the height between these that tells it from a stroke
 
 
@@ -26,7 +27,8 @@ class Frame:
     """The printed frame of a field in its own raster: middle lines of its four sides and their width, pixels.
 
     ``seen`` is the inked share, 0..1, of that of its long sides of which less was found, ``gap`` the longest
-    stretch without ink, in pixels, of that of which less misses at once.
+    stretch without ink, in pixels, of that of which less misses at once. ``radius`` is that of the middle line
+    at the corners.
     """
 
     left: float
@@ -36,11 +38,12 @@ class Frame:
     width: float
     seen: float = 0.0
     gap: float = 0.0
+    radius: float = 0.0
 
     def moved(self, x: float, y: float) -> "Frame":
         """The same frame, so many pixels farther right and down."""
         sides = self.left + x, self.top + y, self.right + x, self.bottom + y
-        return Frame(*sides, self.width, self.seen, self.gap)
+        return Frame(*sides, self.width, self.seen, self.gap, self.radius)
 
 
 def remove_frame(ink: Mask, expected: Frame, digits: bool = False) -> tuple[Mask, Frame]:
@@ -74,6 +77,8 @@ def remove_frames(
     for ink, frame, before in zip(inks, frames, sides.expected, strict=True):
         if frame is not before:
             _erase_corners(ink, frame)
+        if frame.radius:
+            _erase_curves(ink, frame)
     return frames
 
 
@@ -145,6 +150,7 @@ def _measured(expected: Frame, sides: Sequence[_Side | None]) -> Frame:
         width=median(side.width for side in found),
         seen=min(0.0 if side is None else side.seen for side in sides[:2]),
         gap=min((side.gap for side in sides[:2] if side is not None), default=0.0),
+        radius=expected.radius,
     )
 
 
@@ -153,11 +159,13 @@ def _sides(inks: Sequence[Mask], expected: Sequence[Frame], digits: Sequence[boo
     rules = []
     for ink, frame, only in zip(inks, expected, digits, strict=True):
         rules += [
-            ExpectedRule(ink, level, frame.left, frame.right, digits=only)
+            ExpectedRule(ink, level, frame.left + frame.radius, frame.right - frame.radius, digits=only)
             for level in (frame.top, frame.bottom)
         ]
         rules += [
-            ExpectedRule(ink, x, frame.top, frame.bottom, upright=True, digits=only)
+            ExpectedRule(
+                ink, x, frame.top + frame.radius, frame.bottom - frame.radius, upright=True, digits=only
+            )
             for x in (frame.left, frame.right)
         ]
     return rules
@@ -238,3 +246,18 @@ def _erase_corners(cleaned: Mask, frame: Frame) -> None:
     for band in rows:
         for part in columns:
             cleaned[band, part] = False
+
+
+def _erase_curves(cleaned: Mask, frame: Frame) -> None:
+    """Clears the quarters of a circle by which the sides of a frame with round corners meet."""
+    band, radius = frame.width / 2 + CURVE_SLACK, frame.radius
+    reach = np.arange(-np.ceil(band), np.ceil(radius) + 1)
+    for level, down in ((frame.top, 1), (frame.bottom, -1)):
+        for side, right in ((frame.left, 1), (frame.right, -1)):
+            rows = np.rint(level + down * reach).astype(np.intp)
+            columns = np.rint(side + right * reach).astype(np.intp)
+            rows = rows[(rows >= 0) & (rows < cleaned.shape[0])]
+            columns = columns[(columns >= 0) & (columns < cleaned.shape[1])]
+            y, x = rows - (level + down * radius), columns - (side + right * radius)
+            curve = np.abs(np.hypot(y[:, None], x) - radius) <= band
+            cleaned[np.ix_(rows, columns)] &= ~curve

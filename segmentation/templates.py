@@ -33,6 +33,7 @@ _FIELD_KEYS = {
     "charset",
     "length",
     "frame",
+    "radius",
     "cells",
     "cell_edges",
     "group",
@@ -83,6 +84,9 @@ class FieldSpec:
     The text fits the whole ``pattern`` (see ``segmentation.patterns``) and is one of the ``lexicon`` (of a
     paragraph: its words are of it), its last character is its ``check_digit`` (``luhn`` or ``mod11``), and
     with ``permutation`` no character stands twice.
+
+    ``radius`` is that of the outer edge of the frame at its four corners, in template pixels; 0 if they are
+    square.
     """
 
     name: str
@@ -99,6 +103,7 @@ class FieldSpec:
     lexicon: tuple[str, ...] = ()
     check_digit: str = ""
     permutation: bool = False
+    radius: float = 0.0
 
     @property
     def cells(self) -> int:
@@ -325,7 +330,10 @@ class _TemplateReader:
         reader = RuleReader(entry, key, layout, charset, self.file, self.fail)
         rules, low, high = reader.read(low, high)
         self.lexicons += reader.files
-        return FieldSpec(name, place, layout, charset, low, high, framed, lines, group, value, **rules)
+        radius = self.radius(entry, key, place, framed)
+        return FieldSpec(
+            name, place, layout, charset, low, high, framed, lines, group, value, **rules, radius=radius
+        )
 
     def box(self, entry: Mapping[str, Any], key: str, width: float, height: float) -> Box:
         box = entry.get("box")
@@ -338,6 +346,13 @@ class _TemplateReader:
                 f"{key} box", f"lies outside the page of {width:g}x{height:g}", "Correct the box."
             )
         return Box(x, y, w, h)
+
+    def radius(self, entry: Mapping[str, Any], key: str, box: Box, framed: bool) -> float:
+        if "radius" not in entry:
+            return 0.0
+        if not framed:
+            raise self.fail(f"{key} radius", "means nothing without a frame", "Leave it out.")
+        return self.number(entry, "radius", key, 0, min(box.width, box.height) / 2)
 
     def cell_lines(self, entry: Mapping[str, Any], key: str, layout: str, box: Box) -> tuple[float, ...]:
         cells, lines = entry.get("cells"), entry.get("cell_edges")

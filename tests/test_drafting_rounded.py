@@ -9,7 +9,7 @@ from segmentation.handwriting import load_font
 from segmentation.page import EMPTY, MARKED
 from segmentation.scanner import ScannerSettings, scan
 from segmentation.segmenting import segment_page
-from segmentation.templates import parse_template
+from segmentation.templates import TemplateError, parse_template
 
 DPI = 300
 MM = DPI / 25.4
@@ -152,3 +152,37 @@ def test_drafted_rings_are_read(skew):
     assert [mark.state for mark in told] == [MARKED, EMPTY, MARKED, EMPTY]
     assert told[2].confidence <= 0.5
     assert min(told[place].confidence for place in (0, 1, 3)) > 0.8
+
+
+@pytest.mark.parametrize("radius", [0.8, 2, 3])
+def test_drafted_boxes_with_round_corners_are_found_and_blank(radius):
+    image = rounded_form(radius)
+    text = template_text(draft_template(np.array(image), DPI), "rounded", "rounded.png")
+    template = parse_template(text.encode(), "rounded.toml")
+    for spec in template.fields:
+        assert spec.radius == pytest.approx(min(radius, 1 if spec.layout == "mark" else 9) * MM, abs=4)
+    page = segment_page(scanned(image, 1.4), template)
+    assert page.registration.matched >= 0.9 * page.registration.landmarks
+    assert page.registration.residual < 1.5
+    for field in page.fields:
+        assert field.largest == 0
+        assert not field.doubtful
+
+
+def test_writing_beside_a_round_corner_stays():
+    image = rounded_form(3)
+    text = template_text(draft_template(np.array(image), DPI), "rounded", "rounded.png")
+    x, y, width, height = BOXES[0]
+    write(image, x + 4, y + 6.5, "4711", 16)
+    page = segment_page(scanned(image, 0.5), parse_template(text.encode(), "rounded.toml"))
+    assert page.fields[0].largest == pytest.approx(16 / 72 * 0.72 * 25.4 / height, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"), [("frame = false\nradius = 9", "without a frame"), ("radius = 60", "0 to 45")]
+)
+def test_a_radius_that_cannot_be(extra, told):
+    text = '[form]\nname = "f"\ndpi = 300\nwidth = 900\nheight = 900\n'
+    text += f'[[field]]\nname = "a"\nbox = [100, 100, 600, 90]\n{extra}\n'
+    with pytest.raises(TemplateError, match=told):
+        parse_template(text.encode(), "f.toml")
