@@ -54,7 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DPI",
         help="resolution of the scan (default: what the file states, else as if the paper were A4 or letter)",
     )
-    new.add_argument("--overwrite", action="store_true", help="replace the template if it is there already")
+    new.add_argument(
+        "--upright",
+        metavar="PNG",
+        help="write the page turned upright too: the picture of which the template's boxes are pixels",
+    )
+    new.add_argument(
+        "--overwrite", action="store_true", help="replace what is written if it is there already"
+    )
     check = _action(actions, "check", "report all that is wrong with a template")
     check.add_argument("template", metavar="TOML", help="the template")
     preview = _action(actions, "preview", "draw a template over a page, and say how well it fits")
@@ -89,10 +96,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _new(args: argparse.Namespace) -> int:
     out = Path(args.out)
-    if os.path.exists(out) and not args.overwrite:  # what may not be known is told when it is written
-        raise CommandError(
-            ExitCode.USAGE, f"--out {out}: is there already. Name another, or add --overwrite."
-        )
+    _may_be_written("--out", args.out, args.overwrite)
+    if args.upright is not None:
+        _may_be_written("--upright", args.upright, args.overwrite)
     page = _read_page(args.file, args.page)
     dpi = page_dpi(page, args.dpi)
     try:
@@ -108,6 +114,8 @@ def _new(args: argparse.Namespace) -> int:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise _not_writable("--out", args.out, error) from None
+    if args.upright is not None:
+        _write_picture(Image.fromarray(draft.upright), "--upright", args.upright, dpi)
     template, problems = check_template(text.encode(), args.out)
     for problem in problems:
         print(problem)
@@ -116,6 +124,8 @@ def _new(args: argparse.Namespace) -> int:
         print(_told_of_guess(page, dpi))
     if template is not None:
         print(_told_of_finding(page, template, draft.skew))
+    if args.upright is not None:
+        print(f"upright page: {args.upright}")
     quoted, scan = shlex.quote(str(out)), shlex.quote(args.file)
     print(f"next:   formscribe template preview {quoted} {scan} --out overlay.png")
     return ExitCode.OK
@@ -203,10 +213,7 @@ def _preview(args: argparse.Namespace) -> int:
             f"residual {found.residual:.1f} px, {found.matched} of {found.landmarks} rules matched, "
             f"skew {found.skew:+.2f}°"
         )
-    try:
-        draw_template(gray, template, found).save(args.out, "PNG", compress_level=3)
-    except (OSError, ValueError) as error:
-        raise _not_writable("--out", args.out, error) from None
+    _write_picture(draw_template(gray, template, found), "--out", args.out)
     print(f"{template.name}: {told}")
     print(f"picture: {args.out}")
     return code
@@ -273,6 +280,21 @@ def _read_page(file: str, number: int) -> Page:
             return document.read(number)
     except ImageError as error:
         raise CommandError(ExitCode.ALL_PAGES_FAILED, f"{file}: {error} ({error.code})") from None
+
+
+def _may_be_written(flag: str, path: str, overwrite: bool) -> None:
+    if os.path.exists(path) and not overwrite:  # what may not be known is told when it is written
+        raise CommandError(
+            ExitCode.USAGE, f"{flag} {path}: is there already. Name another, or add --overwrite."
+        )
+
+
+def _write_picture(picture: Image.Image, flag: str, path: str, dpi: float | None = None) -> None:
+    stated = {} if dpi is None else {"dpi": (dpi, dpi)}
+    try:
+        picture.save(path, "PNG", compress_level=3, **stated)
+    except (OSError, ValueError) as error:
+        raise _not_writable(flag, path, error) from None
 
 
 def _not_writable(flag: str, path: str, error: Exception) -> CommandError:

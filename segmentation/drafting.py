@@ -5,7 +5,7 @@ What stands beside a box is not read: names, charsets and lengths are guesses, a
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,13 +63,17 @@ class DraftedField:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Fields found on a page of ``width`` x ``height`` pixels at ``dpi`` that was ``skew`` degrees askew."""
+    """Fields found on a page that was ``skew`` degrees askew, in pixels of the page turned upright.
+
+    ``upright`` is that page, uint8 (H, W), 0 = black, of ``width`` x ``height`` pixels at ``dpi``.
+    """
 
     width: int
     height: int
     dpi: float
     skew: float
     fields: tuple[DraftedField, ...]
+    upright: NDArray[np.uint8] = field(repr=False, compare=False)
 
 
 def guess_dpi(width: int, height: int) -> int:
@@ -99,7 +103,7 @@ def draft_template(gray: NDArray[np.uint8], dpi: float) -> Draft:
         _draft_field(f"field_{number:0{digits}d}", box, dpi, gray.shape)
         for number, box in enumerate(reading_order(boxes), 1)
     ]
-    return Draft(gray.shape[1], gray.shape[0], dpi, page.skew, tuple(fields))
+    return Draft(gray.shape[1], gray.shape[0], dpi, page.skew, tuple(fields), page.gray)
 
 
 def reading_order(boxes: list[PrintedBox]) -> list[PrintedBox]:

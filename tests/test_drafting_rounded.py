@@ -172,7 +172,7 @@ def test_drafted_boxes_with_round_corners_are_found_and_blank(radius):
 def test_writing_beside_a_round_corner_stays():
     image = rounded_form(3)
     text = template_text(draft_template(np.array(image), DPI), "rounded", "rounded.png")
-    x, y, width, height = BOXES[0]
+    x, y, _, height = BOXES[0]
     write(image, x + 4, y + 6.5, "4711", 16)
     page = segment_page(scanned(image, 0.5), parse_template(text.encode(), "rounded.toml"))
     assert page.fields[0].largest == pytest.approx(16 / 72 * 0.72 * 25.4 / height, abs=0.1)

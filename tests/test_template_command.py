@@ -100,6 +100,32 @@ def test_new_never_replaces_an_edited_template_unasked(blank_page, tmp_path, cap
     assert load_template(str(out)).name == "card"
 
 
+@pytest.mark.parametrize("skew", [0.0, 2.5, -6.0])
+def test_new_writes_the_upright_page_on_which_its_boxes_lie(skew, tmp_path, capsys):
+    page, _ = scan(
+        render_blank(membership()), 200, ScannerSettings(skew_degrees=skew), np.random.default_rng(1)
+    )
+    Image.fromarray(page).save(tmp_path / "scan.png", dpi=(200, 200))
+    out, upright = tmp_path / "x.toml", tmp_path / "upright.png"
+    words = ["template", "new", str(tmp_path / "scan.png"), "--out", str(out), "--upright", str(upright)]
+    assert cli.main(words) == ExitCode.OK
+    assert f"upright page: {upright}" in capsys.readouterr().out
+    with Image.open(upright) as picture:
+        assert picture.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+        ink = np.asarray(picture) < 140
+    template = load_template(str(out))
+    assert ink.shape == (template.height, template.width)
+    for spec in template.fields:
+        top, bottom = round(spec.box.y), round(spec.box.bottom)
+        left, right = round(spec.box.x), round(spec.box.right)
+        for side in (ink[top : top + 6, left:right], ink[bottom - 6 : bottom, left:right]):
+            assert side.any(axis=0).mean() > 0.95, spec.name
+        for side in (ink[top:bottom, left : left + 6], ink[top:bottom, right - 6 : right]):
+            assert side.any(axis=1).mean() > 0.95, spec.name
+    assert cli.main([*words, "--out", str(tmp_path / "y.toml")]) == ExitCode.USAGE
+    assert "--upright" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
