@@ -27,7 +27,8 @@ class Frame:
     """The printed frame of a field in its own raster: middle lines of its four sides and their width, pixels.
 
     ``seen`` is the inked share, 0..1, of that of its long sides of which less was found, ``gap`` the longest
-    stretch without ink, in pixels, of that of which less misses at once. ``radius`` is that of its middle line
+    stretch without ink, in pixels, of that of which less misses at once. ``radius`` is that of its middle
+    line
     at the corners.
     """
 
