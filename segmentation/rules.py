@@ -28,8 +28,7 @@ class Frame:
 
     ``seen`` is the inked share, 0..1, of that of its long sides of which less was found, ``gap`` the longest
     stretch without ink, in pixels, of that of which less misses at once. ``radius`` is that of its middle
-    line
-    at the corners.
+    line at the corners.
     """
 
     left: float

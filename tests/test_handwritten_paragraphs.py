@@ -67,6 +67,7 @@ def test_free_texts_are_what_their_kind_says(kind):
         "date 1/2/03": r"\d{1,2}/\d{1,2}/\d{2}",
         "date 1.2.2003": r"\d{1,2}\.\d{1,2}\.\d{4}",
         "number 123-4567": r"\d{3}-\d{4}",
+        "number 123456": r"\d{4,8}",
     }
     for seed in range(20):
         assert re.fullmatch(shapes[kind], some_text(kind, np.random.default_rng(seed)))
