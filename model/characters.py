@@ -61,7 +61,11 @@ def read_characters(rows: Sequence[PathLabels], shown: int) -> list[tuple[Charac
     gained = probabilities[holders, labels[places]] * same
     confidences = np.minimum(np.bincount(places, gained, len(chosen)), 1.0)
     around = np.add.reduceat(probabilities[holders], np.searchsorted(places, every))
-    around = np.minimum(around, (1.0 - confidences)[:, None])
+    around[every, labels] = 0.0
+    # Cut in two, the ink reads two characters at once, and both are counted: together they are no likelier
+    # than that the label is wrong.
+    left, total = 1.0 - confidences, around.sum(axis=1)
+    around *= np.divide(left, total, out=np.ones_like(left), where=total > left)[:, None]
     around[every, labels] = -1.0
     values, others = few_largest(around, shown)
     likely = (values > LEAST_SHARE).sum(axis=1).tolist()

@@ -62,8 +62,9 @@ class CharacterReading(NamedTuple):
         label: the character.
         confidence: probability, 0..1, that this ink reads ``label``, whatever the rest of the row reads.
         candidate: index into the lattice.
-        alternatives: the next characters that this ink, cut in any way, may read, with their probability;
-            best first, without the label itself.
+        alternatives: the next characters that this ink, or a part of it, may read, with their probability;
+            best first, without the label itself. They share what the confidence leaves, in the proportions in
+            which they are likely, and so all together are never above 1.
     """
 
     label: str

@@ -96,6 +96,16 @@ class TestExactProbabilities:
         assert label == "1"
         assert 0.09 / total < probability <= 1.0 - character.confidence
 
+    def test_halves_that_read_different_characters_share_what_the_whole_leaves(self) -> None:
+        halves = {(0, 1): {"1": 0.6, "7": 0.2}, (1, 2): {"2": 0.6, "3": 0.2}, (0, 2): {"4": 0.9}}
+        row = lattice([(0.0, 0.2, 0.2, 0.7), (0.2, 0.2, 0.4, 0.7)], halves)
+        (character,) = decode(row, digits(1, 2), options=DecodingOptions(skip_cost=1e3)).characters
+        assert character.label == "4"
+        alternatives = dict(character.alternatives)
+        assert {"1", "2", "3", "7"} <= alternatives.keys()  # of them always two are written together
+        assert sum(alternatives.values()) == pytest.approx(1.0 - character.confidence, abs=0.01)
+        assert alternatives["1"] == pytest.approx(3 * alternatives["7"], rel=0.05)
+
     def test_temperature_flattens_and_keeps_the_text(self) -> None:
         row = row_of([{"7": 0.8, "1": 0.2}])
         cool, warm = (decode(row, digits(1), options=DecodingOptions(temperature=t)) for t in (1.0, 2.0))
@@ -457,8 +467,9 @@ class TestInput:
                 if reading.confidence > 0.003:
                     assert least <= len(characters) <= most
                 values = [reading.confidence, *(p for _, p in reading.runners_up)]
-                assert sum(values) <= 1.0 + 1e-6 or permutation
+                assert sum(values) <= 1.0 + 1e-6
                 for character in reading.characters:
+                    assert character.confidence + sum(p for _, p in character.alternatives) <= 1.0 + 1e-6
                     values += [character.confidence, *(p for _, p in character.alternatives)]
                     assert character.label not in dict(character.alternatives)
                 assert all(0.0 <= value <= 1.0 for value in values)

@@ -132,7 +132,8 @@ def characters_by_hand(row: PathLabels, shown: int) -> list[tuple[float, list[fl
                 if 2 * sum(ink[p] for p in mine & own) > sum(ink[p] for p in mine | own):
                     same += labels[other, label]
         confidence = min(same, 1.0)
-        around = np.minimum(np.delete(around, label), 1 - confidence)
+        around = np.delete(around, label)
+        around *= min(1.0, (1 - confidence) / max(around.sum(), 1e-300))
         found.append((confidence, sorted(around[around > LEAST_SHARE], reverse=True)[:shown]))
     return found
 
