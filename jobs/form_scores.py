@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.alignment import Alignment, EditCounts, add_counts, align
 from model.evaluation import reliability_bins
@@ -180,11 +181,20 @@ def _sureness(one: ScoredField) -> float:
 
 
 def rejection_curve(fields: Iterable[ScoredField], shares: Sequence[float] = SHARES) -> list[CurvePoint]:
-    """Error among the accepted fields when given shares of them, the least confident, are rejected."""
+    """Error among the accepted fields when at least given shares of them, the least confident, are rejected.
+
+    Fields of one confidence are accepted or rejected together, as a threshold does, so more may be rejected
+    than is asked for; less only where the others cannot be rejected at all, see ``by_confidence``.
+    """
     ordered = by_confidence(fields)
-    return (
-        [_point(ordered, len(ordered) - round(share * len(ordered))) for share in shares] if ordered else []
-    )
+    if not ordered:
+        return []
+    possible = np.flatnonzero(_ends(ordered)) + 1
+    if _sureness(ordered[0]) <= 1:
+        possible = np.append(0, possible)
+    wanted = [len(ordered) - round(share * len(ordered)) for share in shares]
+    places = np.searchsorted(possible, wanted, side="right") - 1
+    return [_point(ordered, int(accepted)) for accepted in possible[places.clip(0)]]
 
 
 def rejection_for(fields: Iterable[ScoredField], target: float) -> CurvePoint | None:
@@ -194,9 +204,13 @@ def rejection_for(fields: Iterable[ScoredField], target: float) -> CurvePoint | 
     """
     ordered = by_confidence(fields)
     wrong = np.cumsum([not one.right for one in ordered])
-    ends = np.append(np.diff([_sureness(one) for one in ordered]) != 0, True)[: len(ordered)]
-    good = np.flatnonzero(ends & (wrong <= target * np.arange(1, len(ordered) + 1)))
+    good = np.flatnonzero(_ends(ordered) & (wrong <= target * np.arange(1, len(ordered) + 1)))
     return _point(ordered, int(good[-1]) + 1) if len(good) else None
+
+
+def _ends(ordered: Sequence[ScoredField]) -> NDArray[np.bool_]:
+    """Whether each field is the last of its confidence, so that a threshold can lie below it."""
+    return np.append(np.diff([_sureness(one) for one in ordered]) != 0, True)[: len(ordered)]
 
 
 def _point(ordered: Sequence[ScoredField], accepted: int) -> CurvePoint:

@@ -78,6 +78,22 @@ def test_fields_of_one_confidence_are_rejected_together():
     assert (point.threshold, point.accepted, point.wrong) == (0.95, 3, 0)
 
 
+def test_the_curve_has_no_point_between_fields_of_one_confidence():
+    same = [scored("1", "1", 0.9)] * 10 + [scored("1", "7", 0.9)] * 10 + [scored("1", "1", 0.95)] * 5
+    curve = rejection_curve(same, (0.0, 0.04, 0.4, 0.8, 0.84, 1.0))
+    assert [(p.accepted, p.wrong, p.threshold) for p in curve] == [
+        (25, 10, 0.9),
+        *[(5, 0, 0.95)] * 3,
+        *[(0, 0, None)] * 2,
+    ]
+    assert curve[1].rejected == 0.8  # told as it is, not as it was asked for
+
+
+def test_the_curve_ends_at_the_fields_that_cannot_be_rejected():
+    curve = rejection_curve([scored("12", "", None), *TEN], (0.0, 1.0))
+    assert [(p.accepted, p.wrong) for p in curve] == [(11, 3), (1, 1)]
+
+
 def test_a_field_called_blank_is_not_rejected_whatever_its_confidence():
     row = {"source": "a", "page": 1, "field": "n", "charset": "digits", "status": "blank", "text": ""}
     missed = score_field(row | {"confidence": 0.8}, "12")
