@@ -92,10 +92,7 @@ def _print_rejection(stream: TextIO, fields: Sequence[ScoredField]) -> None:
     curves = {name: curve for name, part in kinds.items() if (curve := rejection_curve(part))}
     if not curves:
         return
-    print(
-        "% of wrong fields among the accepted, if at least this share, the least sure, is rejected",
-        file=stream,
-    )
+    print("% of wrong fields among the accepted, if the least sure are rejected, at least", file=stream)
     points = zip(*curves.values(), strict=True)
     shares = [f"{100 * share:g} %" for share in SHARES]
     rows = [

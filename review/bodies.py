@@ -166,7 +166,9 @@ class SavedAnswer(BaseModel):
 
 
 class Progress(BaseModel):
-    """Fields to look at: all, done, left; answers by the verifier asked for, and by all in the last hour."""
+    """Fields to look at: all, done, left; and fields whose answer stands, by the verifier asked for, and by
+    all in the last hour, in every folder that shares the database.
+    """
 
     review: int
     done: int

@@ -280,26 +280,35 @@ class Queue:
             return [dict(row) for row in rows.mappings()]
 
     def progress(self, verifier: str | None) -> dict[str, int]:
-        """How much there is to look at, how much is done, and by whom."""
+        """How much there is to look at, how much is done, and by whom.
+
+        ``mine`` and ``last_hour`` count fields whose answer stands and is of this person or of the last hour:
+        a field that was answered twice, or that somebody else has answered since, counts once.
+        """
         c = corrections.c
-        answers = sa.func.coalesce(sa.func.sum(sa.case((c.verdict == "undone", -1), else_=1)), 0)
+        standing = sa.select(sa.func.count()).where(c.verdict != "undone", ~_said_again())
         hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="microseconds")
         with self._database.reading() as connection:
             total, left = connection.execute(
                 sa.select(sa.func.sum(_k.total), sa.func.sum(_k.open)).where(_k.desk == self._desk)
             ).one()
-            last_hour = connection.scalar(sa.select(answers).where(c.created >= hour_ago))
-            mine = 0
-            if verifier is not None:
-                mine = connection.scalar(sa.select(answers).where(c.verifier == verifier)) or 0
+            last_hour = connection.scalar(standing.where(c.created >= hour_ago))
+            mine = connection.scalar(standing.where(c.verifier == verifier)) if verifier is not None else 0
         total, left = total or 0, left or 0
         return {
             "review": total,
             "done": total - left,
             "remaining": left,
-            "mine": max(mine, 0),
-            "last_hour": max(last_hour or 0, 0),
+            "mine": mine or 0,
+            "last_hour": last_hour or 0,
         }
+
+
+def _said_again() -> sa.Exists:
+    """Whether something newer was said of the field of a row of ``corrections``."""
+    c, newer = corrections.c, corrections.alias("newer").c
+    same = [newer[name] == c[name] for name in FieldKey._fields]
+    return sa.exists().where(*same, newer.id > c.id).correlate(corrections)
 
 
 def _is_leased(row: Row) -> bool:

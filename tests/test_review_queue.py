@@ -133,7 +133,7 @@ def test_answers_are_added_and_said_twice_kept_once(desk):
         ("43", "10", "ann", "run1"),
     ]
     progress = desk.queue.progress("ann")
-    assert progress == {"review": 6, "done": 1, "remaining": 5, "mine": 2, "last_hour": 2}
+    assert progress == {"review": 6, "done": 1, "remaining": 5, "mine": 1, "last_hour": 1}
     counted_as_kept(desk)
 
 
@@ -146,6 +146,29 @@ def test_what_somebody_else_has_answered_is_not_overwritten(desk):
     undone = desk.queue.undo(parse_field_id(field_id), "bob")
     assert undone["leased_to"] == "bob"
     assert answer(desk, field_id, "43", verifier="bob").verified_text == "43"
+
+
+def test_a_person_s_own_count_is_of_the_fields_whose_answer_is_theirs(desk):
+    def counts() -> tuple[int, int, int]:
+        told = [desk.queue.progress(name) for name in ("ann", "bob")]
+        return told[0]["mine"], told[1]["mine"], told[0]["last_hour"]
+
+    keys = [key_of(desk.options.output, f"s{n}.png", "a") for n in range(2)]
+    for key in keys:
+        desk.queue.answer(key, "ann", "text", "1")
+    assert counts() == (2, 0, 2)
+    desk.queue.undo(keys[0], "bob")  # who corrects it
+    assert counts() == (1, 0, 1)
+    desk.queue.answer(keys[0], "bob", "text", "2")
+    assert counts() == (1, 1, 2)
+    desk.queue.answer(keys[1], "ann", "blank", None)  # another answer of her own
+    assert counts() == (1, 1, 2)
+    desk.queue.undo(keys[1], "ann")
+    desk.queue.answer(keys[1], "ann", "text", "3")
+    assert counts() == (1, 1, 2)
+    again = open_desk(desk.options.output)
+    assert [again.queue.progress(name)["mine"] for name in ("ann", "bob", "eve")] == [1, 1, 0]
+    again.close()
 
 
 def test_undoing_brings_the_field_back_to_who_undid(desk):
