@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from jobs.exit_codes import CommandError, ExitCode
+from jobs.template_print import told_of_each, told_of_print
 from segmentation.checking import check_template
 from segmentation.drafting import DraftingError, draft_template, guess_dpi, template_text
-from segmentation.finding import find_form
+from segmentation.field_print import find_print
+from segmentation.finding import FoundForm, find_form
 from segmentation.image_document import ImageError, Page
 from segmentation.images import open_document
 from segmentation.registration import Registration, RegistrationError
@@ -27,6 +29,7 @@ EPILOG = """examples:
 `formscribe template new --help` and so on explain each.
 """
 FIELD_COLOR, CELL_COLOR, TEXT_COLOR = (215, 25, 40), (30, 90, 230), (0, 110, 45)
+IGNORED_COLOR = (240, 140, 0)
 PAPER_SIDES = (3.0, 12.5)  # inches of the shorter side of a page: files state 72 or 96 dpi without meaning it
 
 SAME_SKEW = 1.0  # degrees by which a draft may lie off its own page
@@ -64,6 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     check = _action(actions, "check", "report all that is wrong with a template")
     check.add_argument("template", metavar="TOML", help="the template")
+    check.add_argument(
+        "--blank",
+        metavar="FILE",
+        help="a scan of the form with nothing written on it: warn of fields that have print inside",
+    )
+    check.add_argument(
+        "--page", type=int, default=1, metavar="N", help="page of that file, from 1 (default: 1)"
+    )
     preview = _action(actions, "preview", "draw a template over a page, and say how well it fits")
     preview.add_argument("template", metavar="FORM", help="name of a shipped form (hsf) or a TOML file")
     preview.add_argument("file", metavar="FILE", help="a scan: PNG, JPEG, TIFF, PDF or IHEAD")
@@ -109,21 +120,28 @@ def _new(args: argparse.Namespace) -> int:
             f"{args.file}, page {args.page}: {error} ({error.code}). Scan it upright at 200 dpi or more, "
             "or write the template by hand.",
         ) from None
-    text = template_text(draft, args.name or out.stem, args.file)
+    name = args.name or out.stem
+    text = template_text(draft, name, args.file)
+    template, problems = check_template(text.encode(), args.out)
+    told, found = ("", None) if template is None else _find_draft(page, template, draft.skew)
+    inside = None if found is None else find_print(found)
+    if inside is not None and inside.areas:
+        text = template_text(draft, name, args.file, inside)
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise _not_writable("--out", args.out, error) from None
     if args.upright is not None:
         _write_picture(Image.fromarray(draft.upright), "--upright", args.upright, dpi)
-    template, problems = check_template(text.encode(), args.out)
     for problem in problems:
         print(problem)
     print(f"{len(draft.fields)} fields found at {dpi:g} dpi, skew {draft.skew:+.2f}° taken out: {out}")
     if args.dpi is None and believed_dpi(page) is None:
         print(_told_of_guess(page, dpi))
-    if template is not None:
-        print(_told_of_finding(page, template, draft.skew))
+    if told:
+        print(told)
+    if inside is not None and inside.areas:
+        print(told_of_print(inside))
     if args.upright is not None:
         print(f"upright page: {args.upright}")
     quoted, scan = shlex.quote(str(out)), shlex.quote(args.file)
@@ -160,16 +178,17 @@ def _told_of_guess(page: Page, dpi: float) -> str:
     return f"{why}: {dpi:g} dpi guessed; --dpi names it"
 
 
-def _told_of_finding(page: Page, template: FormTemplate, skew: float) -> str:
-    """Whether a draft is found on the page that it was made from, which was ``skew`` degrees askew."""
+def _find_draft(page: Page, template: FormTemplate, skew: float) -> tuple[str, FoundForm | None]:
+    """Whether a draft is found on the page that it was made from, ``skew`` degrees askew, and where."""
     try:
-        found = find_form(page.gray, [template]).registration
+        on_page = find_form(page.gray, [template])
     except RegistrationError as error:
-        return f"warning: the draft is not found on its own page ({error.code}): {error}. {UNFIT}"
+        return f"warning: the draft is not found on its own page ({error.code}): {error}. {UNFIT}", None
+    found = on_page.registration
     lines = f"{found.matched} of {found.landmarks} lines"
     if abs(found.skew - skew) > SAME_SKEW:
-        return f"warning: the draft is found on its own page in another place, {lines}. {UNFIT}"
-    return f"checked: the draft is found on its own page, {lines}"
+        return f"warning: the draft is found on its own page in another place, {lines}. {UNFIT}", None
+    return f"checked: the draft is found on its own page, {lines}", on_page
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -189,7 +208,24 @@ def _check(args: argparse.Namespace) -> int:
         return ExitCode.BAD_TEMPLATE
     assert template is not None
     print(f"{args.template}: {len(template.fields)} fields, nothing wrong")
+    if args.blank is not None:
+        _check_print(args, template)
     return ExitCode.OK
+
+
+def _check_print(args: argparse.Namespace, template: FormTemplate) -> None:
+    """Says which fields have print inside, on a page that nobody has filled."""
+    gray = _read_page(args.blank, args.page).gray
+    try:
+        found = find_form(gray, [template])
+    except RegistrationError as error:
+        raise CommandError(
+            ExitCode.ALL_PAGES_FAILED,
+            f"--blank {args.blank}, page {args.page}: {error} ({error.code}). Name a scan of the blank form.",
+        ) from None
+    warnings = told_of_each(find_print(found))
+    for line in warnings or ["no field has print inside that is not ignored"]:
+        print(line)
 
 
 def _preview(args: argparse.Namespace) -> int:
@@ -243,6 +279,9 @@ def draw_template(gray: NDArray[np.uint8], template: FormTemplate, found: Regist
             (box.x, box.bottom),
             (box.x, box.y),
         ]
+        for area in spec.ignored:
+            ends = [(area.x, area.y), (area.right, area.y), (area.right, area.bottom), (area.x, area.bottom)]
+            draw.line(_placed(found, [*ends, ends[0]]), IGNORED_COLOR, width)
         placed = _placed(found, corners)
         draw.line(placed, FIELD_COLOR, width)
         x, y = placed[0]

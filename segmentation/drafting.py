@@ -5,11 +5,14 @@ What stands beside a box is not read: names, charsets and lengths are guesses, a
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.field_print import PrintInside
 from segmentation.printed_boxes import PrintedBox, cell_dividers, find_boxes
 from segmentation.printed_lines import PrintedPage, straighten
 from segmentation.registration import FRAME_INSET
@@ -123,13 +126,14 @@ def reading_order(boxes: list[PrintedBox]) -> list[PrintedBox]:
     return ordered
 
 
-def template_text(draft: Draft, name: str, source: str) -> str:
+def template_text(draft: Draft, name: str, source: str, inside: PrintInside | None = None) -> str:
     """The draft as a template file with comments that say what to edit.
 
     Args:
         draft: what was found.
         name: of the form.
         source: the file it was drafted from.
+        inside: what is printed in its fields; if the page has been filled, comments say where.
     """
     layouts = Counter(field.layout for field in draft.fields)
     counts = ", ".join(f"{layouts[layout]} {layout}" for layout in LAYOUTS if layouts[layout])
@@ -141,6 +145,7 @@ def template_text(draft: Draft, name: str, source: str) -> str:
 #   name     what it is called in the output; the draft only counts in reading order.
 #   charset  digits, upper, lower, letters, alphanumeric or text: the narrower, the better it is read.
 #   length   how many characters, as 5 or [0, 5], spaces not counted.
+#   ignore   areas with print inside the box, which is not read.
 #   layout   line, comb (with cells), mark (a tick) or paragraph (several rows).
 # Delete the tables of boxes that are no fields (photographs, notices, office use).
 # Then:  formscribe template check THIS_FILE
@@ -155,7 +160,26 @@ dpi = {draft.dpi:g}
 width = {draft.width}
 height = {draft.height}
 """
-    return head + "".join(_field_text(field, draft.dpi) for field in draft.fields)
+    return head + "".join(
+        _field_text(field, draft.dpi) + _ignored_text(field.name, inside) for field in draft.fields
+    )
+
+
+def _ignored_text(name: str, inside: PrintInside | None) -> str:
+    """The line of a field with the areas in which nothing is read."""
+    if inside is None or name not in inside.areas:
+        return ""
+    line = f"ignore = {areas_text(inside.areas[name])}"
+    return f"# {line}  # if this is print\n" if inside.filled else f"{line}  # print inside\n"
+
+
+def areas_text(areas: Sequence[Box]) -> str:
+    """Areas as a template writes them, rounded outwards to whole pixels."""
+    numbers = (
+        [floor(area.x), floor(area.y), ceil(area.right) - floor(area.x), ceil(area.bottom) - floor(area.y)]
+        for area in areas
+    )
+    return str(list(numbers))
 
 
 def _field_text(field: DraftedField, dpi: float) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from segmentation.cell_lines import CellLines, remove_cell_lines
 from segmentation.components import Components, find_components
 from segmentation.own_ink import Strokes
+from segmentation.print_inside import remove_print
 from segmentation.registration import FRAME_INSET
 from segmentation.ruled_lines import may_be_ruled, remove_ruled_lines
 from segmentation.rules import Frame
@@ -26,6 +27,7 @@ class FieldRaster:
         cell_lines: x of the lines between its cells, in pixels of the raster.
         to_page: float64 (2, 3), raster pixels to page pixels.
         radius: of the corners of the box, in pixels of the raster.
+        ignored: where the form has print inside the field, in pixels of the raster.
     """
 
     ink: NDArray[np.bool_]
@@ -33,6 +35,7 @@ class FieldRaster:
     cell_lines: list[float]
     to_page: NDArray[np.float64]
     radius: float = 0.0
+    ignored: tuple[Box, ...] = ()
 
     @property
     def frame(self) -> Frame:
@@ -58,7 +61,7 @@ class CleanedField:
 
 
 def clean_field(spec: FieldSpec, raster: FieldRaster, frame: Frame | None) -> CleanedField:
-    """Takes the lines between cells and ruled lines out, and finds the strokes near a field.
+    """Takes lines between cells, print and ruled lines out, and finds the strokes near a field.
 
     Args:
         spec: the field.
@@ -67,6 +70,7 @@ def clean_field(spec: FieldSpec, raster: FieldRaster, frame: Frame | None) -> Cl
     """
     area = raster.area if frame is None else _inside(frame)
     cells = _without_cell_lines(raster, area, frame) if spec.cell_lines else _Cells(raster.ink)
+    remove_print(cells.ink, raster.ignored)
     near, levels = _Near.of(cells.ink, area), list[float]()
     if spec.layout in ("line", "paragraph") and may_be_ruled(near.parts, near.area):
         ink, levels = remove_ruled_lines(cells.ink, area, spec.layout == "line", spec.charset == "digits")

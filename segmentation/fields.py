@@ -176,7 +176,12 @@ def _cut(upright: UprightInk, spec: FieldSpec, region: Box) -> FieldRaster:
         lines,
         _shifted(upright.to_page, left, top),
         spec.radius * upright.scale[0],
+        tuple(_moved(upright.place(area), -left, -top) for area in spec.ignored),
     )
+
+
+def _moved(box: Box, x: float, y: float) -> Box:
+    return Box(box.x + x, box.y + y, box.width, box.height)
 
 
 def _field_ink(

@@ -54,7 +54,9 @@ SIZED_RULES = 6
 SIZED_MATCHED = 0.75  # of them that are found: in some size more fit by chance than in one
 FLAT = 0.9  # pixels at WORK_DPI of residual; on paper that lies flat it is less
 MAX_ENLARGED = 4.0  # a page of less than WORK_DPI / 4 shows no rules
-MAX_STRETCH = 2.0  # height to width of a page, against the template's: beyond, it is no scan of it
+# Height to width of a page, against the template's: beyond, it is no scan of it. Half a sheet, lying on glass
+# for a whole one, makes 2.01.
+MAX_STRETCH = 2.3
 MAX_RESIDUAL = 6.0 / 300  # inches
 JOINED = 0.015  # inches that rules of a form may lie apart and yet be one on paper
 CURVED = 0.6  # share of the radius of a round corner that is too curved to be found as part of a rule

@@ -8,7 +8,7 @@ import hashlib
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +19,7 @@ from segmentation.field_rules import RULE_KEYS, RuleReader
 
 LAYOUTS = ("line", "paragraph", "comb", "mark")
 MAX_CELLS = 500
+MAX_IGNORED = 500  # areas of a field that are ignored
 MAX_DEPTH = 20  # of tables and lists in each other; a template needs 4
 MAX_SIDE = 65_535  # of a page, in pixels
 MIN_FRAMED = 1 / 20  # inches, the shorter side of a box that has an inside
@@ -34,6 +35,7 @@ _FIELD_KEYS = {
     "length",
     "frame",
     "radius",
+    "ignore",
     "cells",
     "cell_edges",
     "group",
@@ -86,7 +88,7 @@ class FieldSpec:
     with ``permutation`` no character stands twice.
 
     ``radius`` is that of the outer edge of the frame at its four corners, in template pixels; 0 if they are
-    square.
+    square. What lies wholly in an ``ignored`` area, in template pixels, is print.
     """
 
     name: str
@@ -104,6 +106,7 @@ class FieldSpec:
     check_digit: str = ""
     permutation: bool = False
     radius: float = 0.0
+    ignored: tuple[Box, ...] = ()
 
     @property
     def cells(self) -> int:
@@ -331,20 +334,20 @@ class _TemplateReader:
         rules, low, high = reader.read(low, high)
         self.lexicons += reader.files
         radius = self.radius(entry, key, place, framed)
-        return FieldSpec(
-            name, place, layout, charset, low, high, framed, lines, group, value, **rules, radius=radius
-        )
+        ignored = self.ignored(entry, key, place, width, height)
+        spec = FieldSpec(name, place, layout, charset, low, high, framed, lines, group, value, **rules)
+        return replace(spec, radius=radius, ignored=ignored)
 
     def box(self, entry: Mapping[str, Any], key: str, width: float, height: float) -> Box:
-        box = entry.get("box")
+        return self.area(entry.get("box"), f"{key} box", width, height, 4)
+
+    def area(self, box: Any, key: str, width: float, height: float, least: float) -> Box:
         if not (isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) for v in box)):
-            raise self.fail(f"{key} box", "is not four numbers", "Write box = [x, y, width, height].")
+            raise self.fail(key, "is not four numbers", "Write [x, y, width, height].")
         x, y, w, h = box
         # Asked for what must be true, as every comparison with nan is false.
-        if not (w >= 4 and h >= 4 and x >= 0 and y >= 0 and x + w <= width and y + h <= height):
-            raise self.fail(
-                f"{key} box", f"lies outside the page of {width:g}x{height:g}", "Correct the box."
-            )
+        if not (w >= least and h >= least and x >= 0 and y >= 0 and x + w <= width and y + h <= height):
+            raise self.fail(key, f"lies outside the page of {width:g}x{height:g}", "Correct the box.")
         return Box(x, y, w, h)
 
     def radius(self, entry: Mapping[str, Any], key: str, box: Box, framed: bool) -> float:
@@ -353,6 +356,26 @@ class _TemplateReader:
         if not framed:
             raise self.fail(f"{key} radius", "means nothing without a frame", "Leave it out.")
         return self.number(entry, "radius", key, 0, min(box.width, box.height) / 2)
+
+    def ignored(
+        self, entry: Mapping[str, Any], key: str, field: Box, width: float, height: float
+    ) -> tuple[Box, ...]:
+        areas = entry.get("ignore", [])
+        if not isinstance(areas, list) or len(areas) > MAX_IGNORED:
+            raise self.fail(
+                f"{key} ignore",
+                f"is no list of {MAX_IGNORED} areas at most",
+                "Write [[x, y, width, height]].",
+            )
+        boxes = tuple(self.area(area, f"{key} ignore", width, height, 1) for area in areas)
+        for box in boxes:
+            if min(box.right, field.right) <= max(box.x, field.x) or (
+                min(box.bottom, field.bottom) <= max(box.y, field.y)
+            ):
+                raise self.fail(
+                    f"{key} ignore", "has an area outside the field's box", "Correct or delete it."
+                )
+        return boxes
 
     def cell_lines(self, entry: Mapping[str, Any], key: str, layout: str, box: Box) -> tuple[float, ...]:
         cells, lines = entry.get("cells"), entry.get("cell_edges")

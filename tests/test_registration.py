@@ -76,6 +76,24 @@ def test_scanned_at_another_resolution(dpi):
     assert_found(scan, true, within=max(1.5, 2 * factor))
 
 
+@pytest.mark.parametrize("top", [0, 900, 1760])
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_half_a_sheet_on_the_glass_for_a_whole_one(top, turns):
+    width, height = 2480, 1748  # A5 lying, on A4
+    boxes = [(150, 150, 1000, 90), (1300, 150, 700, 90), (150, 400, 500, 90), (800, 400, 1200, 90)]
+    boxes += [(150, 700, 2100, 120), (600, 950, 700, 90), (150, 1250, 1500, 300)]
+    template = make_template(boxes, (width, height))
+    glass = np.full((3508, width), 255, np.uint8)
+    glass[top : top + height] = draw_form(template)
+    true = {
+        0: np.array([[1, 0, 0], [0, 1, top]]),
+        1: np.array([[0, -1, 3507 - top], [1, 0, 0]]),
+        2: np.array([[-1, 0, width - 1], [0, -1, 3507 - top]]),
+        3: np.array([[0, 1, top], [-1, 0, width - 1]]),
+    }[turns]
+    assert_found(np.ascontiguousarray(np.rot90(glass, -turns)), true, template)
+
+
 def test_a_size_that_does_not_divide_into_working_pixels_costs_no_precision():
     template = make_template([(60, 80, 1700, 90), (60, 400, 900, 90), (1100, 2200, 660, 90)], (1837, 2351))
     assert_found(draw_form(template), IDENTITY, template, within=1.0)
