@@ -1,6 +1,5 @@
 """Beam's own flags: told from mistyped ones before anything starts, which Beam itself only warns about."""
 
-import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -11,7 +10,6 @@ from jobs.cli import unknown_flag
 from jobs.dataflow.defaults import default_flags, is_dataflow, tell
 from jobs.exit_codes import CommandError, ExitCode
 
-MOST_WORKERS = 8  # processes a core; each takes as much memory as one that has a core of its own
 DEFAULT_RUNNER = "FnApiRunner"  # `DirectRunner` would first try to download a binary, without a time-out
 
 # Understood by the job servers of Flink and Spark, not by the Python SDK, which hands them on.
@@ -93,13 +91,6 @@ def _worker_flags(known: Any, workers: int | None) -> list[str]:
         raise CommandError(ExitCode.USAGE, f"--workers {workers}: leave out the --direct_ flags.")
     if workers == 1:
         return []
-    cores = os.cpu_count() or 1
-    if workers > MOST_WORKERS * cores:
-        raise CommandError(
-            ExitCode.USAGE,
-            f"--workers {workers}: this machine has {cores} {'core' if cores == 1 else 'cores'}; at most "
-            f"{MOST_WORKERS * cores} workers may start, and more than {cores} are no faster.",
-        )
     return [f"--direct_num_workers={workers}", "--direct_running_mode=multi_processing"]
 
 

@@ -1,7 +1,6 @@
 """Shows how far a job is: one live line on a terminal, a plain line every few seconds elsewhere."""
 
 import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -11,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from jobs.tables import shorten
 from pipeline.progress import ProgressReader, stop_file
 
 LIVE_SECONDS = 0.5
@@ -82,8 +80,6 @@ class ProgressDisplay:
         if line == self._shown:  # workers of a service cannot tell how far they are
             return
         self._shown = line
-        if self._live:  # a line that wraps would be left standing
-            line = shorten(line, shutil.get_terminal_size().columns - 1)
         self._stream.write(f"\r\x1b[K{line}" if self._live else f"{line}\n")
         self._stream.flush()
 

@@ -24,12 +24,10 @@ from pipeline.resume import earlier_runs
 from pipeline.schemas import TABLES
 from pipeline.stages import real_stages
 from pipeline.writing import run_record_path, table_folder, temporary_folder
-from segmentation.checking import geometry_problems
 from segmentation.choosing import load_templates
 from segmentation.templates import FormTemplate, TemplateError
 
 PASSES_FLAGS_ON = True
-_MOST_TOLD = 3  # problems of a template
 EPILOG = """examples:
   formscribe run --input scans --output out --template hsf
   formscribe run --input 'scans/*.png' 'more/*.tif' --output out --template my_form.toml
@@ -150,7 +148,6 @@ def run(args: argparse.Namespace) -> int:
     check_reachable(flags)
     files = check_inputs(options.inputs)
     check_earlier(options)
-    tell_of_templates(options.templates)
     stages = real_stages(options)
     return run_job(options, flags, stages, files, claim_output(options), args.verbose)
 
@@ -239,17 +236,6 @@ def read_templates(names: Sequence[str]) -> tuple[FormTemplate, ...]:
         raise CommandError(ExitCode.BAD_TEMPLATE, str(error)) from None
 
 
-def tell_of_templates(templates: Sequence[FormTemplate]) -> None:
-    """Tells of what makes a form read badly though its template can be used, as ``template check`` does."""
-    for template in templates:
-        problems = list(geometry_problems(template, template.name))
-        for problem in problems[:_MOST_TOLD]:
-            print(f"Warning: {problem}", file=sys.stderr)
-        if len(problems) > _MOST_TOLD:
-            more = len(problems) - _MOST_TOLD
-            print(f"{template.name}: {more} more; `formscribe template check` tells all.", file=sys.stderr)
-
-
 def _model_sha256(path: str | None, verbose: bool) -> str:
     with stderr_hidden(verbose):
         return model_sha256(path)
@@ -315,27 +301,16 @@ def claim_output(options: JobOptions) -> RunLock:
         places = [table_folder(options.output, table, options.run_id) for table in TABLES]
         if any(Path(place).exists() for place in places) or not lock.acquire():
             raise taken
-        _probe(Path(temporary_folder(options.output, options.run_id)))
-        for place in (run_record_path(options.output, options.run_id), *places):
-            if Path(place).parent.exists():  # of an earlier run, by another person perhaps
-                _probe(Path(place).parent)
+        probe = Path(temporary_folder(options.output, options.run_id)) / "probe"
+        probe.write_bytes(b"")
+        probe.unlink()
     except OSError as error:
-        lock.give_up(options.output, options.run_id)
+        lock.release()
         raise CommandError(
             ExitCode.OUTPUT_NOT_WRITABLE,
             f"--output {options.output}: cannot be written ({error.strerror}). Name a folder that can.",
         ) from None
     return lock
-
-
-def _probe(folder: Path) -> None:
-    """Writes a file into a folder of the output, and removes it. Raises OSError, which names the folder."""
-    probe = folder / f".probe-{os.getpid()}"
-    try:
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise OSError(error.errno, f"{folder.name}: {error.strerror}") from None
 
 
 def check_earlier(options: JobOptions) -> None:

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from pipeline.options import utc_now
-from pipeline.writing import discard_run, discard_temporary, temporary_folder
+from pipeline.writing import discard_run, temporary_folder
 
 OWNER = "_owner.json"
 BEAT_SECONDS = 60
@@ -58,12 +58,6 @@ class RunLock:
             os.utime(self._path)
         except OSError:  # the run has been made visible, or the disk is away for a moment
             return
-
-    def give_up(self, output: str, run_id: str) -> None:
-        """Takes away what the run has made so far, if the lock is its own, and gives the lock back."""
-        if self._file is not None:
-            discard_temporary(output, run_id)
-        self.release()
 
     def release(self) -> None:
         """Gives the lock back."""

@@ -125,14 +125,7 @@ def _cell_for_table(value: Any) -> str:
     text = (
         json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else str(value)
     )
-    return printable(text.replace("\\", "\\\\"))
-
-
-def printable(text: str) -> str:
-    """A text with escapes for what a terminal would obey, or could not show: line feeds, colours, bells."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return text.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _terminal_width() -> int:

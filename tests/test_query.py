@@ -210,11 +210,6 @@ def test_wrong_sql_lists_views_and_columns(capsys, output):
     assert "  failures: source, page, sha256, stage, code, message, run" in message
 
 
-def test_what_a_terminal_would_obey_is_escaped(capsys, output):
-    assert main(["query", str(output), "SELECT 'a' || chr(27) || '[31mb' || chr(10) || 'é\\' AS text"]) == 0
-    assert r"a\x1b[31mb\né\\" in capsys.readouterr().out
-
-
 def test_errors_while_rows_are_fetched_are_told(capsys, output):
     assert main(["query", str(output), "SELECT text::INTEGER FROM fields"]) == ExitCode.BAD_QUERY
     assert "Conversion Error" in capsys.readouterr().err

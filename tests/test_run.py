@@ -109,7 +109,6 @@ def test_flags_of_beam_pass(here, flags):
         (["--direct_num_workers=many"], "--direct_num_workers"),
         (["--min_confidence=2"], "--min_confidence: 2.0 is not between 0 and 1"),
         (["--max_pixels=0"], "--max_pixels"),
-        (["--workers=99999"], "at most"),
         (["--run_id=../x"], "--run_id"),
         (["--runner", "FnApiRunner", "stray.png"], "unexpected word stray.png"),
     ],
@@ -164,26 +163,6 @@ def test_an_output_that_cannot_be_written(here, capsys):
     (here / "out").write_text("a file, not a folder")
     assert run() == ExitCode.OUTPUT_NOT_WRITABLE
     assert f"--output {here / 'out'}: cannot be written" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ["_runs", "fields", "failures"])
-def test_a_folder_of_the_output_that_cannot_be_written(here, capsys, name):
-    (here / "out").mkdir()
-    (here / "out" / name).write_text("a file, not a folder")
-    assert run() == ExitCode.OUTPUT_NOT_WRITABLE
-    assert f"cannot be written ({name}: Not a directory)" in capsys.readouterr().err
-    assert [path.name for path in (here / "out").rglob("*") if path.is_file()] == [name]
-
-
-def test_a_template_that_reads_badly_is_told_of(here, capsys):
-    fields = b"".join(
-        b'[[field]]\nname = "f%d"\nbox = [0, 0, 30, 10]\ncharset = "digits"\n' % k for k in range(5)
-    )
-    (here / "flat.toml").write_bytes(TEMPLATE_TOML.replace(b'name = "tiny"', b'name = "flat"') + fields)
-    assert run("--template", "flat.toml") == ExitCode.OK
-    told = capsys.readouterr().err
-    assert told.count("Warning: flat: ") == 3
-    assert "`formscribe template check` tells all" in told
 
 
 def test_a_run_id_is_used_once(here, capsys):
@@ -266,21 +245,6 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch):
     assert last.startswith("2 pages of 40 files, 1 failed, 3 fields to review, ")
     assert not Path(display.path).exists()
     writer.add({"read": 1})  # after the end: nothing happens
-
-
-def test_progress_keeps_to_one_line_of_a_narrow_terminal(monkeypatch):
-    monkeypatch.setattr("jobs.progress.LIVE_SECONDS", 0.05)
-    monkeypatch.setenv("COLUMNS", "30")
-    stream = io.StringIO()
-    monkeypatch.setattr(stream, "isatty", lambda: True)
-    with ProgressDisplay(40, stream) as display:
-        writer = ProgressWriter(display.path)
-        writer.add({"read": 1, "status:review": 3})
-        time.sleep(0.3)
-        writer.close()
-    shown = [part.removeprefix("\x1b[K") for part in stream.getvalue().split("\r")]
-    assert "1 page of 40 files, 3 fields…" in [part[:29] for part in shown]
-    assert max(map(len, shown)) == 29
 
 
 def test_progress_lines():
