@@ -8,12 +8,13 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from types import ModuleType
 from typing import NoReturn, TextIO
 
 from jobs.exit_codes import MEANINGS, CommandError, ExitCode
+from jobs.streams import flush_stdout, forget_stdout, give_up_stdout, ready_streams, stdout_is_broken, tell
 
 COMMANDS = {
     "run": "read scanned forms and write what stands on them as Parquet",
@@ -62,27 +63,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         An ``ExitCode``; errors have been printed on stderr.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    verbose = "-v" in words or "--verbose" in words
+    ready_streams()
+    code = _guarded(words, "-v" in words or "--verbose" in words, argv is None)
+    return flush_stdout(code)
+
+
+def _guarded(words: list[str], verbose: bool, may_exit: bool) -> int:
     try:
         return int(_dispatch(words, verbose))
     except CommandError as error:
-        print(f"formscribe: {error}", file=sys.stderr)
+        tell(str(error))
         return int(error.code)
     except KeyboardInterrupt:
-        print("formscribe: interrupted", file=sys.stderr, flush=True)
-        if argv is None:  # a runner's threads would keep the process for as long as they still have work
+        tell("interrupted")
+        if may_exit:  # a runner's threads would keep the process for as long as they still have work
             os._exit(ExitCode.INTERRUPTED)
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:  # the reader, `| head` for one, has seen enough
-        sys.stdout = None  # type: ignore[assignment]  # or the interpreter complains at its end
+        forget_stdout()
         return int(ExitCode.OK)
     except SystemExit as leave:  # argparse after --help
         return int(leave.code or 0)
     except Exception as error:
+        if isinstance(error, OSError) and stdout_is_broken():
+            return give_up_stdout(error, ExitCode.OK)
         if verbose:
             logging.exception("internal error")
         remedy = "" if verbose else " Add -v to see where, and please report it."
-        print(f"formscribe: internal error: {type(error).__name__}: {error}.{remedy}", file=sys.stderr)
+        tell(f"internal error: {type(error).__name__}: {error}.{remedy}")
         return int(ExitCode.INTERNAL_ERROR)
 
 
@@ -161,13 +169,16 @@ def stderr_hidden(verbose: bool = False) -> Iterator[TextIO]:
         yield sys.stderr
         return
     sys.stderr.flush()
-    with os.fdopen(os.dup(2), "w") as terminal, open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield terminal
-        finally:
-            sys.stderr.flush()
-            os.dup2(terminal.fileno(), 2)
+    terminal = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield terminal
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal.fileno(), 2)
+        with suppress(OSError):  # nobody reads stderr any longer
+            terminal.close()
 
 
 def _quieten(verbose: bool) -> None:

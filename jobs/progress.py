@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -73,15 +74,18 @@ class ProgressDisplay:
                 shown = seconds
                 self._show(progress_line(counts, self._files, seconds))
         if self._live:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
 
     def _show(self, line: str) -> None:
         if line == self._shown:  # workers of a service cannot tell how far they are
             return
         self._shown = line
-        self._stream.write(f"\r\x1b[K{line}" if self._live else f"{line}\n")
-        self._stream.flush()
+        self._write(f"\r\x1b[K{line}" if self._live else f"{line}\n")
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # who reads it has gone: the job goes on
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def progress_line(counts: Mapping[str, int], files: int | None, seconds: float) -> str:

@@ -4,10 +4,10 @@ import os
 import re
 import shlex
 import signal
-import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 from typing import Any, Self
@@ -24,6 +24,7 @@ from jobs.exit_codes import CommandError, ExitCode
 from jobs.guard import JobGuard
 from jobs.progress import ProgressDisplay
 from jobs.run_lock import RunLock
+from jobs.streams import tell
 from pipeline.build import build
 from pipeline.matching import is_local
 from pipeline.options import JobOptions
@@ -100,7 +101,8 @@ def run_job(
         record = read_record(options.output, options.run_id)
     finally:
         lock.release()
-    print(summary(record, time.monotonic() - start))
+    with suppress(BrokenPipeError):  # the run is what it is, whoever reads of it
+        print(summary(record, time.monotonic() - start))
     return verdict(record, options.max_failure_ratio)
 
 
@@ -138,10 +140,9 @@ def verdict(record: Mapping[str, Any], max_failure_ratio: float | None) -> ExitC
     if failures and not record["forms"]:
         return ExitCode.ALL_PAGES_FAILED
     if max_failure_ratio is not None and failures > max_failure_ratio * pages:
-        print(
-            f"formscribe: --max_failure_ratio {max_failure_ratio:g}: {failures:,} of {pages:,} pages failed; "
-            "the run is complete and visible.",
-            file=sys.stderr,
+        tell(
+            f"--max_failure_ratio {max_failure_ratio:g}: {failures:,} of {pages:,} pages failed; "
+            "the run is complete and visible."
         )
         return ExitCode.TOO_MANY_FAILURES
     return ExitCode.OK

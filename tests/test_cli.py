@@ -2,12 +2,14 @@
 
 import argparse
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from test_query import field_row, write_run
 
 from jobs import cli
 from jobs.exit_codes import MEANINGS, CommandError, ExitCode
@@ -125,3 +127,60 @@ def test_a_repeated_flag_drops_nothing():
     words = ["--input", "a", "b", "--template", "x", "--output", "out", "--input", "c", "--template", "y"]
     args = parser.parse_args(words)
     assert (args.input, args.template) == (["a", "b", "c"], ["x", "y"])
+
+
+def in_a_shell(words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command as a shell runs it, with pipes and redirections; `formscribe` stands for the program."""
+    program = f"'{sys.executable}' -m jobs.cli"
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {words.replace('formscribe', program)}"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture(scope="module")
+def named_in_french(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    rows = [field_row(f"/scans/café {number}.png", "1") for number in range(10_000)]
+    write_run(folder, "only", "2026-01-01T00:00:00", fields=rows)
+    return folder
+
+
+@pytest.mark.parametrize("words", ["formscribe --help", "formscribe query {} --rows 0"])
+@pytest.mark.parametrize(
+    ("streams", "code", "told"),
+    [
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+        ("> /dev/full", 6, "formscribe: stdout: cannot be written (No space left on device)"),
+        ("2> /dev/full", 0, ""),
+        ("| (exec 0<&-; sleep 1)", 0, ""),
+        ("| head -n 1", 0, ""),
+    ],
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_streams_that_nobody_reads(named_in_french, words, streams, code, told, unbuffered):
+    if unbuffered and "--help" in words:
+        pytest.skip("argparse itself passes over what it cannot print")
+    ended = in_a_shell(f"{words.format(named_in_french)} {streams}", PYTHONUNBUFFERED=unbuffered)
+    assert (ended.returncode, ended.stderr[: len(told) or None]) == (code, told)
+    assert ended.stderr.count("\n") == bool(told)
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2> /dev/full", ">&-", "> /dev/full", "| (exec 0<&-)"])
+def test_an_error_keeps_its_code_whoever_reads_of_it(streams):
+    assert in_a_shell(f"formscribe query /nowhere {streams}").returncode == 9
+
+
+def test_what_an_alphabet_cannot_say_is_escaped(named_in_french):
+    ended = in_a_shell(f"formscribe query '{named_in_french}' --rows 1", PYTHONIOENCODING="ascii")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "caf\\xe9 0.png" in ended.stdout
+    ended = in_a_shell("formscribe query /café", PYTHONIOENCODING="ascii")
+    assert ended.returncode == 9
+    assert "/caf\\xe9: is no folder" in ended.stderr
