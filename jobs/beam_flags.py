@@ -1,5 +1,6 @@
 """Beam's own flags: told from mistyped ones before anything starts, which Beam itself only warns about."""
 
+import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -9,6 +10,9 @@ from apache_beam.runners.runner import create_runner
 from jobs.cli import unknown_flag
 from jobs.dataflow.defaults import default_flags, is_dataflow, tell
 from jobs.exit_codes import CommandError, ExitCode
+
+WORKERS_A_CORE = 4
+LEAST_MOST_WORKERS = 16  # are taken by any machine
 
 DEFAULT_RUNNER = "FnApiRunner"  # `DirectRunner` would first try to download a binary, without a time-out
 
@@ -82,6 +86,13 @@ def _worker_flags(known: Any, workers: int | None) -> list[str]:
         return []
     if workers < 1:
         raise CommandError(ExitCode.USAGE, f"--workers {workers}: must be at least 1.")
+    most = max(LEAST_MOST_WORKERS, WORKERS_A_CORE * (os.cpu_count() or 1))
+    if workers > most:
+        raise CommandError(
+            ExitCode.USAGE,
+            f"--workers {workers}: is more than this machine has any use for. Take about one a core, which "
+            f"are {os.cpu_count()}; at most {most}.",
+        )
     if known.runner not in (None, DEFAULT_RUNNER):
         raise CommandError(
             ExitCode.USAGE,

@@ -5,6 +5,7 @@ import difflib
 import importlib
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         An ``ExitCode``; errors have been printed on stderr.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # before the libraries are loaded, which takes the most part of a short command
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     ready_streams()
     code = _guarded(words, "-v" in words or "--verbose" in words, argv is None)
     return flush_stdout(code)

@@ -1,14 +1,20 @@
 """Watches a local job from outside, and says when going on is of no use."""
 
+import math
 import os
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from jobs.descendants import WORKER, descendants
 from jobs.exit_codes import CommandError, ExitCode
 
 EARLY_PAGES = 100  # before so many are done the share of failures may be chance
+STARTING_SECONDS = 60.0
+LOOK_SECONDS = 5.0
+PATIENCE_SECONDS = 10.0  # in which a job that has lost a worker mostly ends by itself
 _WORKER = "worker:"
 
 
@@ -25,20 +31,35 @@ class JobGuard:
     max_failure_ratio: float | None = None
     watch_workers: bool = False
     reason: CommandError | None = None
-    _workers: set[int] = field(default_factory=set)
+    _workers: set[int] = field(default_factory=set)  # that have told of themselves
+    _others: set[int] = field(default_factory=set)  # processes of this one that are none of the job's
+    _started: set[int] = field(default_factory=set)
+    _begun: float = field(default_factory=time.monotonic)
+    _looked: float = -math.inf
+    _lost: float | None = None  # since when
+
+    def __post_init__(self) -> None:
+        """Remembers which processes were there before the workers."""
+        if self.watch_workers:
+            self._others = descendants()
 
     def stops(self, counts: Mapping[str, int]) -> bool:
         """Whether the job should stop now; the reason is kept."""
         if self.watch_workers:
             known = {int(name.removeprefix(_WORKER)) for name in counts if name.startswith(_WORKER)}
             self._workers = known - {os.getpid()}
+            self._look_for_workers()
         if self.reason is None:
             self.reason = self._too_many_failures(counts) or self._lost_worker()
         return self.reason is not None
 
     def end_workers(self) -> None:
-        """Kills the workers, so that they write nothing more; for a job that has been given up."""
-        for worker in self._workers:
+        """Kills the workers, so that they write nothing more; for a job that has been given up.
+
+        Also those that have not come so far as to tell of themselves, for which the runner would wait for ever.
+        """
+        started = descendants() - self._others if self.watch_workers else set()
+        for worker in self._workers | started:
             with suppress(OSError):
                 os.kill(worker, signal.SIGKILL)
 
@@ -57,9 +78,24 @@ class JobGuard:
             f"({told}). The job was stopped, and nothing of it is visible.",
         )
 
+    def _look_for_workers(self) -> None:
+        """Every time while workers may still be starting, later now and then."""
+        now = time.monotonic()
+        if now - self._begun < STARTING_SECONDS or now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            self._started |= descendants(WORKER) - self._others
+
+    def waits_in_vain(self) -> bool:
+        """Whether the runner seems to wait for a worker that died before it had connected; true once."""
+        vain = self._lost is not None and time.monotonic() - self._lost > PATIENCE_SECONDS
+        if vain:
+            self._lost = None
+        return vain
+
     def _lost_worker(self) -> CommandError | None:
-        if all(_lives(worker) for worker in self._workers):
+        if all(_lives(worker) for worker in self._workers | self._started):
             return None
+        self._lost = time.monotonic()
         return CommandError(
             ExitCode.JOB_FAILED,
             "the job failed, and nothing of it is visible: a worker process died. If it ran out of memory, "

@@ -68,7 +68,13 @@ def run_job(
 
     def stops(counts: Mapping[str, int]) -> bool:
         lock.beat()
-        return guard.stops(counts)
+        stop = guard.stops(counts)
+        if interrupts.seen:
+            guard.end_workers()
+        elif guard.waits_in_vain():
+            guard.end_workers()
+            interrupts.give_up()
+        return stop
 
     try:
         with interrupts, stderr_hidden(verbose) as stream, ProgressDisplay(files, stream, stops) as progress:
@@ -88,7 +94,7 @@ def run_job(
         record = read_record(options.output, options.run_id)
     except BaseException as error:
         guard.end_workers()
-        if interrupts.seen or not isinstance(error, Exception):
+        if interrupts.seen or not (isinstance(error, Exception) or interrupts.given_up):
             cancel_job(result)
             portable_job.cancel_job(result, flags)
             portable_job.stop_service(interrupts.between)
@@ -123,7 +129,7 @@ def _discard_interrupted(options: JobOptions) -> None:
     discard_temporary(options.output, options.run_id)
 
 
-def _job_error(error: Exception, guard: JobGuard) -> CommandError:
+def _job_error(error: BaseException, guard: JobGuard) -> CommandError:
     told = _last_line(error)
     # A worker also ends because of an error of its own, which says more than that it has ended.
     raised = _RAISED in told and JobStoppedError.__name__ not in told
@@ -153,12 +159,14 @@ class Interrupts:
 
     Attributes:
         seen: whether there was one inside the ``with`` block.
+        given_up: whether the job was, by another thread of this process.
         between: what a runner wanted to be called on Ctrl-C.
     """
 
     def __init__(self) -> None:
         """Watches nothing yet."""
         self.seen = False
+        self.given_up = False
         self.between: object = None
 
     def __enter__(self) -> Self:
@@ -175,8 +183,13 @@ class Interrupts:
             for sign in self._before:
                 signal.signal(sign, self._interrupt)
 
+    def give_up(self) -> None:
+        """Ends what the main thread waits for, as Ctrl-C does."""
+        self.given_up = True
+        os.kill(os.getpid(), signal.SIGINT)
+
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.seen = True
+        self.seen = self.seen or not self.given_up
         raise KeyboardInterrupt
 
     def __exit__(self, *error: object) -> None:
@@ -186,7 +199,7 @@ class Interrupts:
                 signal.signal(sign, before)
 
 
-def _last_line(error: Exception) -> str:
+def _last_line(error: BaseException) -> str:
     """The line of an error that says most: the last, or of a Java trace the innermost cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith(_JAVA_CAUSE)]

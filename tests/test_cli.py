@@ -184,3 +184,14 @@ def test_what_an_alphabet_cannot_say_is_escaped(named_in_french):
     ended = in_a_shell("formscribe query /café", PYTHONIOENCODING="ascii")
     assert ended.returncode == 9
     assert "/caf\\xe9: is no folder" in ended.stderr
+
+
+@pytest.mark.parametrize("sign", ["SIGINT", "SIGTERM"])
+def test_a_command_that_is_still_loading_can_be_stopped(sign):
+    program = (
+        "import os, signal, sys, time; from jobs import cli; "
+        f"load = lambda *words: (os.kill(os.getpid(), signal.{sign}), time.sleep(5)); "
+        "cli.importlib.import_module = load; sys.argv[1:] = ['query', 'out']; sys.exit(cli.main())"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (ExitCode.INTERRUPTED, "formscribe: interrupted\n")

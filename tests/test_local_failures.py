@@ -22,6 +22,7 @@ from pipeline_fakes import STAGES, TEMPLATE_TOML, write_forms
 
 import jobs.run
 from jobs.cli import main
+from jobs.descendants import WORKER, descendants
 from jobs.exit_codes import ExitCode
 from pipeline import writing
 
@@ -276,3 +277,35 @@ def test_cells_end_with_a_command_that_is_killed(here):
     assert all_end(cells)
     assert nothing_is_seen(here / "out")
     the_next_run_cleans(here)
+
+
+def wait_for_workers() -> list[int]:
+    """The worker processes of a command that has just been started, before they have told of themselves."""
+    while not (workers := sorted(descendants(WORKER))):
+        time.sleep(0.01)
+    return workers
+
+
+@pytest.mark.parametrize("later", [0, 0.3, 1])
+def test_a_run_that_is_told_to_stop_while_its_workers_start(here, later):
+    process = start("slow_job.py", 0, *TWO)
+    workers = wait_for_workers()
+    time.sleep(later)
+    process.send_signal(signal.SIGTERM)
+    _, told = end(process)
+    assert process.returncode == ExitCode.INTERRUPTED, told
+    assert all_end([*workers, *descendants(WORKER)])
+    the_next_run_cleans(here)
+
+
+def test_a_worker_that_dies_before_it_works_ends_the_job(here):
+    process = start("slow_job.py", 0, *TWO)
+    wait_for_workers()
+    time.sleep(0.7)  # the command looks twice a second
+    workers = sorted(descendants(WORKER))
+    os.kill(workers[-1], signal.SIGKILL)
+    _, told = end(process)
+    assert process.returncode == ExitCode.JOB_FAILED, told
+    assert "a worker process died" in told
+    assert all_end(workers)
+    assert files_in(here / "out") == []

@@ -329,3 +329,10 @@ def test_what_may_not_be_known_is_told_by_its_kind(locked, capsys):
             capsys.readouterr()
             assert (words, main(words)) == (words, code)
             assert locked in capsys.readouterr().err
+
+
+def test_more_workers_than_any_machine_has_use_for_are_refused(here, capsys, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert run("--workers", "500") == ExitCode.USAGE
+    assert "--workers 500: is more than this machine has any use for" in capsys.readouterr().err
+    assert not Path("out").exists()
