@@ -5,7 +5,6 @@ import subprocess
 from collections import defaultdict
 from pathlib import Path
 
-
 WORKER = "apache_beam.runners.worker"  # stands in the command of a process that works for the local runner
 
 

@@ -56,7 +56,7 @@ class JobGuard:
     def end_workers(self) -> None:
         """Kills the workers, so that they write nothing more; for a job that has been given up.
 
-        Also those that have not come so far as to tell of themselves, for which the runner would wait for ever.
+        Also those that have not told of themselves yet, for which the runner would wait for ever.
         """
         started = descendants() - self._others if self.watch_workers else set()
         for worker in self._workers | started:

@@ -11,10 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from pipeline.progress import ProgressReader, stop_file
+from jobs.run_lock import lock
+from pipeline.progress import STOP_SUFFIX, ProgressReader, stop_file
 
 LIVE_SECONDS = 0.5
 PLAIN_SECONDS = 5.0
+PREFIX = "formscribe-progress-"
+YOUNG_SECONDS = 60  # may not be locked yet
 
 
 class ProgressDisplay:
@@ -47,8 +50,9 @@ class ProgressDisplay:
 
     def __enter__(self) -> Self:
         """Makes the file and starts to show."""
-        handle, self.path = tempfile.mkstemp(prefix="formscribe-progress-")
-        os.close(handle)
+        clear_dead_progress(Path(tempfile.gettempdir()))
+        self._handle, self.path = tempfile.mkstemp(prefix=PREFIX)
+        lock(self._handle)
         self._start = time.monotonic()
         self._thread = threading.Thread(target=self._show_until_stopped, daemon=True)
         self._thread.start()
@@ -62,6 +66,7 @@ class ProgressDisplay:
         self._thread.join()
         for path in (self.path, stop_file(self.path)):
             Path(path).unlink(missing_ok=True)
+        os.close(self._handle)
 
     def _show_until_stopped(self) -> None:
         reader = ProgressReader(self.path)
@@ -77,15 +82,40 @@ class ProgressDisplay:
             self._write("\r\x1b[K")
 
     def _show(self, line: str) -> None:
+        line = line[: self._width()] if self._live else line
         if line == self._shown:  # workers of a service cannot tell how far they are
             return
         self._shown = line
         self._write(f"\r\x1b[K{line}" if self._live else f"{line}\n")
 
+    def _width(self) -> int | None:
+        """Characters that do not make the line wrap, after which it could not be overwritten."""
+        try:
+            columns = os.get_terminal_size(self._stream.fileno()).columns
+        except (OSError, ValueError):
+            return None
+        return columns - 1 if columns > 1 else None  # some terminals say 0
+
     def _write(self, text: str) -> None:
         with suppress(OSError):  # who reads it has gone: the job goes on
             self._stream.write(text)
             self._stream.flush()
+
+
+def clear_dead_progress(folder: Path) -> None:
+    """Deletes what launchers that were killed have left: nobody holds the lock of such a file."""
+    for path in folder.glob(f"{PREFIX}*"):
+        try:
+            if path.suffix == STOP_SUFFIX or time.time() - path.stat().st_mtime < YOUNG_SECONDS:
+                continue
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:  # of somebody else, or gone meanwhile
+            continue
+        with suppress(OSError):
+            if lock(handle):
+                Path(stop_file(str(path))).unlink(missing_ok=True)
+                path.unlink()
+        os.close(handle)
 
 
 def progress_line(counts: Mapping[str, int], files: int | None, seconds: float) -> str:

@@ -39,7 +39,7 @@ class RunLock:
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        if _lock(file) is False:
+        if lock(file) is False:
             os.close(file)
             return False
         owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": utc_now()}
@@ -66,7 +66,7 @@ class RunLock:
             self._file = None
 
 
-def _lock(file: int) -> bool | None:
+def lock(file: int) -> bool | None:
     """True if locked now, False if another process holds the lock, None if the disk knows no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,7 +94,7 @@ def _clear_if_dead(output: str, folder: Path) -> bool:
     except OSError:
         file = None
     try:
-        locked = None if file is None else _lock(file)
+        locked = None if file is None else lock(file)
         if locked is False:
             return False
         ours = file is not None and locked and _host(file) == socket.gethostname()

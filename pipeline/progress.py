@@ -10,13 +10,16 @@ from collections import Counter
 from collections.abc import Mapping
 
 
+STOP_SUFFIX = ".stop"
+
+
 class JobStoppedError(RuntimeError):
     """The launcher wants the workers to stop."""
 
 
 def stop_file(path: str) -> str:
     """The file beside a progress file that tells all workers to stop."""
-    return f"{path}.stop"
+    return f"{path}{STOP_SUFFIX}"
 
 
 class ProgressWriter:

@@ -1,12 +1,16 @@
 """`formscribe run`: what stops it before it starts, what it tells, and that no half output is ever seen."""
 
+import fcntl
 import io
 import json
 import os
+import pty
 import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import textwrap
 import time
 from pathlib import Path
@@ -336,3 +340,29 @@ def test_more_workers_than_any_machine_has_use_for_are_refused(here, capsys, mon
     assert run("--workers", "500") == ExitCode.USAGE
     assert "--workers 500: is more than this machine has any use for" in capsys.readouterr().err
     assert not Path("out").exists()
+
+
+def test_the_live_line_is_cut_to_the_terminal(monkeypatch):
+    monkeypatch.setattr("jobs.progress.LIVE_SECONDS", 0.05)
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 20, 0, 0))
+    with os.fdopen(terminal, "w") as stream, ProgressDisplay(4000, stream):
+        time.sleep(0.2)
+        shown = os.read(controller, 1000).decode()
+    os.close(controller)
+    assert "\r\x1b[Kstarting on 4,000 f" in shown
+    assert max(len(line.removeprefix("\x1b[K")) for line in shown.split("\r")) == 19
+
+
+def test_files_of_progress_that_nobody_holds_are_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead = tmp_path / "formscribe-progress-dead"
+    young = tmp_path / "formscribe-progress-young"
+    for path in (dead, young, Path(f"{dead}.stop")):
+        path.touch()
+    os.utime(dead, (0, 0))
+    with ProgressDisplay(1, io.StringIO()) as display:
+        os.utime(display.path, (0, 0))
+        with ProgressDisplay(1, io.StringIO()):
+            assert Path(display.path).exists()
+    assert list(tmp_path.iterdir()) == [young]
