@@ -18,6 +18,7 @@ from jobs.form_scores import (
     rejection_curve,
     rejection_for,
 )
+from jobs.visible import visible
 
 EMPTY = "empty"  # the kind of fields in which nothing is written
 CONFUSED = 15
@@ -84,7 +85,7 @@ def print_report(stream: TextIO, comparison: Comparison) -> None:
     pairs = [f"{t or '(none)'} as {r or '(none)'} {n}x" for t, r, n in confusions(fields)[:CONFUSED]]
     print(f"most confused: {', '.join(pairs) or 'nothing'}", file=stream)
     for note in notes(comparison):
-        print(f"note: {note}", file=stream)
+        print(f"note: {visible(note)}", file=stream)
 
 
 def _print_rejection(stream: TextIO, fields: Sequence[ScoredField]) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,8 @@ import numpy as np
 
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.models import open_model
+from jobs.streams import tell
+from jobs.visible import visible
 from model.alphabets import CHARACTERS, CHARSETS
 from pipeline.prediction import Prediction, crop_of, predict
 from segmentation.images import ImageError
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             files.append(file)
         except (ImageError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            print(f"formscribe: {file}: {reason}", file=sys.stderr)
+            tell(f"{file}: {reason}")
     if not files:
         raise CommandError(ExitCode.NO_INPUT, "predict: not one of the pictures could be read.")
     predictions = list(zip(files, predict(classifier, np.stack(crops), args.charset, args.top), strict=True))
@@ -73,9 +74,10 @@ def _as_json(predictions: Sequence[tuple[str, Prediction]]) -> str:
 
 
 def _as_table(predictions: Sequence[tuple[str, Prediction]]) -> str:
-    width = max(len(file) for file, _ in predictions)
+    named = [(visible(file), p) for file, p in predictions]
+    width = max(len(file) for file, _ in named)
     lines = []
-    for file, p in predictions:
+    for file, p in named:
         if not p.label:
             lines.append(f"{file:{width}}  (no ink found)")
             continue

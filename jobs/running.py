@@ -24,7 +24,8 @@ from jobs.exit_codes import CommandError, ExitCode
 from jobs.guard import JobGuard
 from jobs.progress import ProgressDisplay
 from jobs.run_lock import RunLock
-from jobs.streams import tell
+from jobs.streams import LINES, tell
+from jobs.visible import visible
 from pipeline.build import build
 from pipeline.matching import is_local
 from pipeline.options import JobOptions
@@ -227,7 +228,7 @@ def summary(record: dict[str, Any], seconds: float) -> str:
     sql = "SELECT source, page, code, message FROM failures"
     if record["forms"] or record["skipped"]["files"]:
         sql = "SELECT source, page, field, text, confidence FROM fields WHERE status = 'review'"
-    return "\n".join([*lines, f'next:   formscribe query {quoted} "{sql}"'])
+    return visible("\n".join([*lines, f'next:   formscribe query {quoted} "{sql}"']), keep=LINES)
 
 
 def skipped_line(record: Mapping[str, Any]) -> list[str]:

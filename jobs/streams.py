@@ -6,6 +6,9 @@ import sys
 from typing import TextIO
 
 from jobs.exit_codes import ExitCode
+from jobs.visible import visible
+
+LINES = "\n\t"  # of messages of several lines
 
 
 def ready_streams() -> None:
@@ -34,7 +37,7 @@ def _nowhere(descriptor: int) -> TextIO:
 def tell(message: str) -> None:
     """Writes a line on stderr, or nothing if nobody can read it."""
     try:
-        print(f"formscribe: {message}", file=sys.stderr, flush=True)
+        print(f"formscribe: {visible(message, keep=LINES)}", file=sys.stderr, flush=True)
     except OSError:  # what is left in its buffer would change the exit code at the end
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - stays open to the end
 

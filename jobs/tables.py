@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
+from jobs.visible import visible
+
 _GAP = "  "
 _LEAST = 6  # columns get no narrower, if they had more
 
@@ -40,6 +42,7 @@ def write_json(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[A
 
 def write_table(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[Any]], most: int = 0) -> None:
     """Aligned columns that fit the terminal, and how many rows there are; at most ``most``, 0 for all."""
+    columns = [visible(column) for column in columns]
     shown: list[list[str]] = []
     numeric = [True] * len(columns)
     total = 0
@@ -125,7 +128,7 @@ def _cell_for_table(value: Any) -> str:
     text = (
         json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else str(value)
     )
-    return text.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
+    return visible(text.replace("\\", "\\\\"))
 
 
 def _terminal_width() -> int:

@@ -9,7 +9,6 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 
-
 STOP_SUFFIX = ".stop"
 
 

@@ -291,3 +291,16 @@ def test_a_record_that_may_not_be_read_is_not_called_damaged(output, capsys, mon
     assert f"{name or '_runs'}: cannot be read (Permission denied)" in told
     assert "damaged" not in told
     assert "elete" not in told
+
+
+def test_a_table_shows_what_would_steer_the_terminal(capsys, tmp_path):
+    name = "/scans/\x1b[2J\x9b\u202egnp.a\tb\\c\nd.png"
+    write_run(tmp_path, "only", "2026-01-01T00:00:00", fields=[field_row(name, "1")])
+    assert main(["query", str(tmp_path), 'SELECT source AS "\x1bsource" FROM fields']) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == "\\x1bsource"
+    assert "/scans/\\x1b[2J\\x9b\\u202egnp.a\\tb\\\\c\\nd.png" in out
+    main(["query", str(tmp_path), "SELECT source FROM fields", "--format", "json"])
+    assert json.loads(capsys.readouterr().out) == [{"source": name}]  # data stay as they are
+    assert main(["query", f"{tmp_path}/\x1b[2J"]) == ExitCode.NO_RESULTS
+    assert "/\\x1b[2J: is no folder" in capsys.readouterr().err
