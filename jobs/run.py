@@ -4,14 +4,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from jobs.beam_flags import beam_options
+from jobs.claiming import claim_output
 from jobs.cli import stderr_hidden, version
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.portable_job import check_reachable
-from jobs.remote_checks import claim_remote_output, first_remote, local_copy, open_stores, run_taken
-from jobs.run_lock import RunLock, clear_dead_runs
+from jobs.remote_checks import first_remote, local_copy, open_stores
 from jobs.running import run_job
 from model.calibration import Calibration, CalibrationError, acceptance_threshold
 from model.classifier import ClassifierError, load_classifier, model_card
@@ -21,9 +20,7 @@ from pipeline.names import as_text, is_text
 from pipeline.options import MAX_PAGES, MAX_PIXELS, MIN_CONFIDENCE, JobOptions, new_run_id
 from pipeline.remote import literal_prefix, reason
 from pipeline.resume import earlier_runs
-from pipeline.schemas import TABLES
 from pipeline.stages import real_stages
-from pipeline.writing import run_record_path, table_folder, temporary_folder
 from segmentation.choosing import load_templates
 from segmentation.templates import FormTemplate, TemplateError
 
@@ -282,35 +279,6 @@ def _why_nothing(name: str) -> str:
         return f"permission denied in {folder}"
     except OSError:
         return "no file matches"
-
-
-def claim_output(options: JobOptions) -> RunLock:
-    """Makes the output folder, sees whether it can be written, and clears what is dead in it.
-
-    Raises:
-        CommandError: it cannot, or it already has a run of this name.
-    """
-    if not is_local(options.output):
-        return claim_remote_output(options)
-    lock = RunLock(options.output, options.run_id)
-    taken = run_taken(options)
-    try:
-        if Path(run_record_path(options.output, options.run_id)).exists():
-            raise taken
-        clear_dead_runs(options.output)
-        places = [table_folder(options.output, table, options.run_id) for table in TABLES]
-        if any(Path(place).exists() for place in places) or not lock.acquire():
-            raise taken
-        probe = Path(temporary_folder(options.output, options.run_id)) / "probe"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        lock.release()
-        raise CommandError(
-            ExitCode.OUTPUT_NOT_WRITABLE,
-            f"--output {options.output}: cannot be written ({error.strerror}). Name a folder that can.",
-        ) from None
-    return lock
 
 
 def check_earlier(options: JobOptions) -> None:

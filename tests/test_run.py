@@ -366,3 +366,15 @@ def test_files_of_progress_that_nobody_holds_are_deleted(tmp_path, monkeypatch):
         with ProgressDisplay(1, io.StringIO()):
             assert Path(display.path).exists()
     assert list(tmp_path.iterdir()) == [young]
+
+
+@pytest.mark.parametrize("folder", ["_runs", "forms", "characters"])
+def test_folders_that_only_the_end_writes_are_tried_at_the_start(here, capsys, folder):
+    Path("out").mkdir()
+    Path("out", folder).write_text("no folder")
+    assert run() == ExitCode.OUTPUT_NOT_WRITABLE
+    assert f"out/{folder}: cannot be written (Not a directory)" in capsys.readouterr().err
+    assert [path.name for path in Path("out").iterdir()] == [folder]
+    Path("out", folder).unlink()
+    assert run() == ExitCode.OK
+    assert run() == ExitCode.OK
