@@ -190,6 +190,27 @@ def _find_newest(connection: duckdb.DuckDBPyConnection, runs: dict[str, str]) ->
         GROUP BY source
         """
     )
+    _forget_mended_inputs(connection)
+
+
+def _forget_mended_inputs(connection: duckdb.DuckDBPyConnection) -> None:
+    """A folder or pattern that failed, and of which a newer run has read files, has no row in that run."""
+    connection.execute(
+        """
+        DELETE FROM stored.newest WHERE source IN (
+            WITH failed AS (
+                SELECT source, code, place FROM stored.failures
+                SEMI JOIN stored.newest USING (source, run) JOIN stored.finished USING (run)
+                WHERE page IS NULL AND sha256 IS NULL
+            ), read AS (SELECT source, place FROM stored.newest JOIN stored.finished USING (run))
+            SELECT failed.source FROM failed JOIN read ON read.place > failed.place
+            AND read.source > rtrim(failed.source, '/') || '/' AND read.source < rtrim(failed.source, '/') || '0'
+            UNION
+            SELECT failed.source FROM (FROM failed WHERE code = 'no_match') AS failed
+            JOIN read ON read.place > failed.place AND read.source GLOB failed.source
+        )
+        """
+    )
 
 
 def _show_verified(connection: duckdb.DuckDBPyConnection, verified: Verified | None) -> None:

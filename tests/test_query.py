@@ -304,3 +304,21 @@ def test_a_table_shows_what_would_steer_the_terminal(capsys, tmp_path):
     assert json.loads(capsys.readouterr().out) == [{"source": name}]  # data stay as they are
     assert main(["query", f"{tmp_path}/\x1b[2J"]) == ExitCode.NO_RESULTS
     assert "/\\x1b[2J: is no folder" in capsys.readouterr().err
+
+
+def test_the_failure_of_a_folder_goes_once_files_of_it_were_read(capsys, tmp_path):
+    sources = ["/scans/a", "/scans/b", "gs://b/scans/", "gs://b/*.png", "gs://b/*.tif", "/scans/late"]
+    files = ["/scans/a/1.png", "gs://b/scans/2.png", "gs://b/3.png", "/scans/b c/4.png", "/scans/b.png"]
+    write_run(tmp_path, "0", "2026-01-01", fields=[field_row("/scans/late/5.png", "1")])
+    write_run(
+        tmp_path, "1", "2026-01-02",
+        failures=[failure_row(source) | {"code": "no_match" if "*" in source else "permission_denied"}
+                  for source in sources],
+    )  # fmt: skip
+    write_run(tmp_path, "2", "2026-01-03", fields=[field_row(file, "1") for file in files])
+    (shown, every) = (
+        rows_of(capsys, str(tmp_path), "SELECT source FROM failures ORDER BY source", *more)
+        for more in ([], ["--all-runs"])
+    )
+    assert [row["source"] for row in shown] == ["/scans/b", "/scans/late", "gs://b/*.tif"]
+    assert len(every) == len(sources)
