@@ -21,7 +21,8 @@ from pipeline.options import MAX_PAGES, MAX_PIXELS, MIN_CONFIDENCE, JobOptions, 
 from pipeline.remote import literal_prefix, reason
 from pipeline.resume import earlier_runs
 from pipeline.stages import real_stages
-from segmentation.choosing import load_templates
+from segmentation.checking import geometry_problems
+from segmentation.choosing import load_templates, template_files
 from segmentation.templates import FormTemplate, TemplateError
 
 PASSES_FLAGS_ON = True
@@ -225,12 +226,18 @@ def read_templates(names: Sequence[str]) -> tuple[FormTemplate, ...]:
     """The forms named on the command line.
 
     Raises:
-        CommandError: one of them cannot be used.
+        CommandError: one of them cannot be used, or `formscribe template check` finds it unfit for reading.
     """
     try:
-        return load_templates(names)
+        templates = load_templates(names)
+        files = template_files(names)
     except (TemplateError, OSError) as error:
         raise CommandError(ExitCode.BAD_TEMPLATE, str(error)) from None
+    pairs = zip(templates, files, strict=True)
+    wrong = [str(problem) for template, file in pairs for problem in geometry_problems(template, file)]
+    if wrong:
+        raise CommandError(ExitCode.BAD_TEMPLATE, "\n".join(wrong))
+    return templates
 
 
 def _model_sha256(path: str | None, verbose: bool) -> str:

@@ -20,13 +20,7 @@ def load_templates(names: Sequence[str]) -> tuple[FormTemplate, ...]:
     Raises:
         TemplateError: one of them cannot be used, a folder has none, or two forms have the same name.
     """
-    files: list[str] = []
-    for name in names:
-        if name not in shipped_templates() and os.path.isdir(name):
-            files += _templates_in(name)
-        else:
-            files.append(name)
-    loaded = {file: load_template(file) for file in files}
+    loaded = {file: load_template(file) for file in template_files(names)}
     first: dict[str, str] = {}
     for file, template in loaded.items():
         if template.name in first:
@@ -38,6 +32,19 @@ def load_templates(names: Sequence[str]) -> tuple[FormTemplate, ...]:
             )
         first[template.name] = file
     return tuple(loaded.values())
+
+
+def template_files(names: Sequence[str]) -> list[str]:
+    """The names of shipped templates and the TOML files that names of both and of folders mean, each once.
+
+    Raises:
+        TemplateError: a folder has none, or cannot be read.
+    """
+    files: list[str] = []
+    for name in names:
+        is_folder = name not in shipped_templates() and os.path.isdir(name)
+        files += _templates_in(name) if is_folder else [name]
+    return list(dict.fromkeys(files))
 
 
 def _templates_in(folder: str) -> list[str]:

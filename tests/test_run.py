@@ -378,3 +378,19 @@ def test_folders_that_only_the_end_writes_are_tried_at_the_start(here, capsys, f
     Path("out", folder).unlink()
     assert run() == ExitCode.OK
     assert run() == ExitCode.OK
+
+
+def test_a_template_that_the_check_refuses_is_refused(here, capsys):
+    Path("lost.toml").write_bytes(
+        TEMPLATE_TOML.split(b"[[field]]", 2)[0]
+        + b"""
+    [[field]]
+    name = "number"
+    box = [10, 10, 100, 20]
+    """
+    )
+    assert main(["template", "check", "lost.toml"]) == ExitCode.BAD_TEMPLATE
+    (problem,) = capsys.readouterr().out.splitlines()
+    assert run(template="lost.toml") == ExitCode.BAD_TEMPLATE
+    assert capsys.readouterr().err == f"formscribe: {problem}\n"
+    assert not Path("out").exists()
