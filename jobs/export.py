@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from jobs import corrections
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.query import add_database, open_results
+from jobs.remote_results import is_remote, refuse_remote
 from jobs.single_floats import places_in_arrow, shorten_rows
 from jobs.tables import write_csv
 
@@ -29,7 +30,8 @@ EPILOG = """examples:
   formscribe export out --crops corrections.npz
 
 A row a field. final_text is what somebody has verified, else what was read; it is empty where the field is
-blank, and NULL where somebody has found that nobody can read it.
+blank, and NULL where somebody has found that nobody can read it. In CSV an empty text is "" and NULL is nothing
+between the commas; for readers that do not tell these apart, the verdict of such a field is `unreadable`.
 
 --crops writes the pictures of the characters whose label follows from what people said: a data set for
 `formscribe train --dataset corrections:FILE`.
@@ -62,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUT", help="the folder that `formscribe run --output` wrote")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--out", metavar="FILE", help="the table to write: .parquet or .csv")
-    target.add_argument("--crops", type=Path, metavar="FILE", help="the labelled characters to write: .npz")
+    target.add_argument("--crops", metavar="FILE", help="the labelled characters to write: .npz")
     parser.add_argument(
         "--only",
         choices=sorted(_ONLY),
@@ -80,8 +82,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: the format is unknown, there are no results, or the file cannot be written.
     """
+    refuse_remote("export", args.output)
+    if is_remote(args.out or args.crops):
+        told = f"{args.out or args.crops}: name a file of this machine, and copy it there afterwards."
+        raise CommandError(ExitCode.OUTPUT_NOT_WRITABLE, f"{'--out' if args.out else '--crops'} {told}")
     if args.crops:
-        return corrections.export_crops(Path(args.output), args.database, args.crops)
+        return corrections.export_crops(Path(args.output), args.database, Path(args.crops))
     target = Path(args.out)
     writers: dict[str, Callable[[Path, pa.RecordBatchReader], int]]
     writers = {".parquet": _write_parquet, ".csv": _write_csv}

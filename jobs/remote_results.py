@@ -29,6 +29,17 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
+def refuse_remote(command: str, output: str) -> None:
+    """Tells that a command works on local results only.
+
+    Raises:
+        CommandError: these are in an object store.
+    """
+    if is_remote(output):
+        told = f"{output}: `formscribe {command}` works on a folder of this machine. Copy the output first."
+        raise CommandError(ExitCode.NO_RESULTS, told)
+
+
 def tables_named_in(sql: str) -> frozenset[str]:
     """The tables whose names a question holds; the others need not be fetched."""
     words = set(re.findall(r"[a-z_]+", sql.lower()))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from jobs.cli import version
 from jobs.exit_codes import CommandError, ExitCode
+from jobs.remote_results import refuse_remote
 from pipeline.options import MAX_PIXELS, MOST_PIXELS
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serves until Ctrl-C."""
     check(args)
+    refuse_remote("review", args.output)
     token = checked_token(args.token or os.environ.get(TOKEN_VARIABLE) or None)
     from review.serve import access_for, address, listen, serve
 

@@ -1,10 +1,10 @@
 """Rows of a query on the terminal or as CSV or JSON."""
 
 import base64
-import csv
 import itertools
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -12,18 +12,18 @@ from typing import Any, TextIO
 from jobs.visible import visible
 
 _GAP = "  "
+_QUOTED_IN_CSV = re.compile('[",\r\n]')
 _LEAST = 6  # columns get no narrower, if they had more
 
 
 def write_csv(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A header and a line a row; lists as JSON, bytes as base64, NULL as nothing.
+    """A header and a line a row; lists as JSON, bytes as base64, NULL as nothing, an empty text as ``""``.
 
-    Columns of the same name are numbered, as in ``write_json``.
+    Where NULL is the only cell it is ``""`` too, since readers pass over empty lines. Columns of the same
+    name are numbered, as in ``write_json``.
     """
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(distinct(columns))
-    for row in rows:
-        writer.writerow([_cell_for_csv(value) for value in row])
+    for row in itertools.chain([distinct(columns)], rows):
+        stream.write((",".join(_cell_for_csv(value) for value in row) or '""') + "\n")
 
 
 def write_json(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -110,11 +110,15 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _cell_for_csv(value: Any) -> Any:
-    if isinstance(value, float):
-        return value
-    value = plain(value)
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
+def _cell_for_csv(value: Any) -> str:
+    if value is None:
+        return ""
+    value = value if isinstance(value, float) else plain(value)
+    text = (
+        json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else str(value)
+    )
+    quoted = not text or _QUOTED_IN_CSV.search(text)  # PostgreSQL tells "" from NULL so
+    return '"{}"'.format(text.replace('"', '""')) if quoted else text
 
 
 def _cell_for_table(value: Any) -> str:

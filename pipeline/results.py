@@ -204,7 +204,8 @@ def _forget_mended_inputs(connection: duckdb.DuckDBPyConnection) -> None:
                 WHERE page IS NULL AND sha256 IS NULL
             ), read AS (SELECT source, place FROM stored.newest JOIN stored.finished USING (run))
             SELECT failed.source FROM failed JOIN read ON read.place > failed.place
-            AND read.source > rtrim(failed.source, '/') || '/' AND read.source < rtrim(failed.source, '/') || '0'
+            AND read.source > rtrim(failed.source, '/') || '/'
+            AND read.source < rtrim(failed.source, '/') || '0'  -- what comes after the slash
             UNION
             SELECT failed.source FROM (FROM failed WHERE code = 'no_match') AS failed
             JOIN read ON read.place > failed.place AND read.source GLOB failed.source

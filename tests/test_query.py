@@ -322,3 +322,34 @@ def test_the_failure_of_a_folder_goes_once_files_of_it_were_read(capsys, tmp_pat
     )
     assert [row["source"] for row in shown] == ["/scans/b", "/scans/late", "gs://b/*.tif"]
     assert len(every) == len(sources)
+
+
+def test_csv_tells_an_empty_text_from_null(capsys, output):
+    sql = "SELECT NULL AS a, '' AS b, 'x,\"y' AS c, 'two\nlines' AS d, [1, NULL] AS e, 1.5 AS f, NULL AS g"
+    assert ask(capsys, str(output), sql, "--format", "csv") == (
+        'a,b,c,d,e,f,g\n,"","x,""y","two\nlines","[1, null]",1.5,\n'
+    )
+    assert ask(capsys, str(output), "SELECT NULL AS a", "--format", "csv") == 'a\n""\n'
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (
+            ["export", "gs://b/out", "--out", "x.csv"],
+            ExitCode.NO_RESULTS,
+            "gs://b/out: `formscribe export` works",
+        ),
+        (["export", "s3://b/out", "--crops", "x.npz"], ExitCode.NO_RESULTS, "Copy the output first"),
+        (["review", "gs://b/out"], ExitCode.NO_RESULTS, "gs://b/out: `formscribe review` works"),
+        (
+            ["export", "out", "--out", "gs://b/x.csv"],
+            ExitCode.OUTPUT_NOT_WRITABLE,
+            "--out gs://b/x.csv: name",
+        ),
+        (["export", "out", "--crops", "gs://b/x.npz"], ExitCode.OUTPUT_NOT_WRITABLE, "--crops gs://b/x.npz"),
+    ],
+)
+def test_commands_for_local_folders_say_so_of_buckets(capsys, words, code, told):
+    assert main(words) == code
+    assert told in capsys.readouterr().err
