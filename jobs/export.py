@@ -30,8 +30,8 @@ EPILOG = """examples:
   formscribe export out --crops corrections.npz
 
 A row a field. final_text is what somebody has verified, else what was read; it is empty where the field is
-blank, and NULL where somebody has found that nobody can read it. In CSV an empty text is "" and NULL is nothing
-between the commas; for readers that do not tell these apart, the verdict of such a field is `unreadable`.
+blank, and NULL where somebody has found that nobody can read it. In CSV an empty text is "" and NULL is
+nothing between the commas; for readers that do not tell these apart, the verdict is `unreadable`.
 
 --crops writes the pictures of the characters whose label follows from what people said: a data set for
 `formscribe train --dataset corrections:FILE`.
