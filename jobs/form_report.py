@@ -93,7 +93,7 @@ def _print_rejection(stream: TextIO, fields: Sequence[ScoredField]) -> None:
     curves = {name: curve for name, part in kinds.items() if (curve := rejection_curve(part))}
     if not curves:
         return
-    print("% of wrong fields among the accepted, if the least sure are rejected, at least", file=stream)
+    print("% of wrong fields among the accepted, if so many, the least sure, are rejected", file=stream)
     points = zip(*curves.values(), strict=True)
     shares = [f"{100 * share:g} %" for share in SHARES]
     rows = [

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 from jobs import review as review_command
 from jobs.cli import main
 from jobs.exit_codes import ExitCode
+from review.serve import listen
 from review.verified import read_verified
 from tests.desk_folder import slips
 
@@ -62,6 +64,18 @@ def test_it_prints_its_address_and_ends_with_ctrl_c(tmp_path, how):
         assert (process.returncode, out) == (ExitCode.OK, "")
         assert err == "desk: closed\n"
     assert not (output / "_review" / "corrections.sqlite-wal").exists()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_answers_are_sent_without_waiting_for_the_other_side(host):
+    try:
+        listening = listen(host, 0)
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    with listening, socket.create_connection(listening.getsockname()[:2]):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_the_token_is_printed_and_asked_for(tmp_path):
