@@ -37,6 +37,7 @@ _BYTES_WITHOUT_ALPHA = 8  # 2 unless some colour is transparent; with alpha as m
 _IDAT, _IEND = b"IDAT", b"IEND"
 _ROWS = 256  # that are laid over white at a time
 _COLOR_TYPES_WITH_ALPHA = (4, 6)
+_NEARLY_WHITE = 250
 _METRES_PER_INCH = 0.0254
 _HEADER = struct.Struct(">IIBBBBB")
 _CHUNK = struct.Struct(">I4s")
@@ -96,7 +97,8 @@ class _PngDocument(Document):
             over_white = np.empty(pixels.shape[:2], np.uint8)
             for top in range(0, len(pixels), _ROWS):  # what is needed besides then stays small
                 over_white[top : top + _ROWS] = _over_white(pixels[top : top + _ROWS])
-            return over_white
+            # White ink on nothing, as drawn in a dark window, shows on black alone.
+            return _alpha_levels(pixels) if over_white.min() >= _NEARLY_WHITE else over_white
         gray = _eight_bits(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if pixels.ndim == 3 else pixels)
         if self._header.color_type == _GRAY and self._header.transparency:
             gray[pixels == _transparent_gray(self._header)] = 255
@@ -131,6 +133,12 @@ def _over_white(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     gray, alpha = cv2.cvtColor(pixels, cv2.COLOR_BGRA2GRAY), np.ascontiguousarray(pixels[:, :, 3])
     full = np.iinfo(pixels.dtype).max
     return _eight_bits(full - cv2.multiply(full - gray, alpha, scale=1 / full))
+
+
+def _alpha_levels(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """How opaque pixels (H, W, 4) are, as white on black; all white if they all are, or none is."""
+    alpha = _eight_bits(np.ascontiguousarray(pixels[:, :, 3]))
+    return alpha if alpha.any() else np.full(alpha.shape, 255, np.uint8)
 
 
 def _has_alpha(header: _Header) -> bool:

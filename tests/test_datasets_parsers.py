@@ -389,7 +389,7 @@ def test_a_labelled_folder(tmp_path, caplog):
             "A/one.png": dark,
             "61/deep/er/two.PNG": light,
             "7/three.png": dark,
-            "37/four.png": dark,
+            "37/four.png": picture(0, 250),
             "not_a_character/five.png": dark,
             "A/notes.txt": b"no picture",
             "A/broken.png": b"",
@@ -400,7 +400,46 @@ def test_a_labelled_folder(tmp_path, caplog):
     seven, a, big_a = class_index("7"), class_index("a"), class_index("A")
     assert sorted(loaded.labels.tolist()) == sorted([seven, a, seven, big_a, NOT_A_CHARACTER])
     assert len(np.unique(loaded.images, axis=0)) == 1  # dark on light and light on dark come out alike
-    assert "broken.png" in caplog.text
+    assert "broken.png: not a readable picture (it is empty)" in caplog.text
+
+
+def test_copies_and_pictures_of_nothing_are_left_out(tmp_path, caplog):
+    dark = picture(0, 255)
+    files = {"7/one.png": dark, "7/two.png": dark, "1/one.png": dark, "7/blank.png": picture(255, 255)}
+    write_files(tmp_path, files | {"7/text.png": b"hello", "not_a_character/blank.png": picture(255, 255)})
+    loaded = open_dataset(f"folder:{tmp_path}", "all", normalize=shrink)
+    assert sorted(loaded.labels) == sorted([class_index("1"), class_index("7"), NOT_A_CHARACTER])
+    assert f"two.png: is a copy of {tmp_path / '7' / 'one.png'}" in caplog.text
+    assert "blank.png: shows nothing" in caplog.text
+    assert "text.png: not a readable picture (it begins like no picture)" in caplog.text
+
+
+def deep(values, name):
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, name)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("most", "kind", "name"),
+    [
+        (65_535, np.uint16, "PNG"),
+        (4095, np.uint16, "PNG"),
+        (65_535, np.uint16, "TIFF"),
+        (1, float, "TIFF"),
+    ],
+)
+def test_pictures_of_more_than_eight_bits_are_read(most, kind, name):
+    gray = np.full((60, 40), most, np.float32 if kind is float else kind)
+    gray[10:50, 18:23] = most / 4
+    assert np.array_equal(picture_ink(deep(gray, name), "a"), picture_ink(picture(0, 255), "a"))
+
+
+def test_white_strokes_on_transparency_are_ink():
+    rgba = np.full((60, 40, 4), 255, np.uint8)
+    rgba[:, :, 3] = 0
+    rgba[10:50, 18:23, 3] = 255
+    assert np.array_equal(picture_ink(deep(rgba, "PNG"), "a"), picture_ink(picture(0, 255), "a"))
 
 
 @pytest.mark.parametrize("name", ["10", "cat", "4A1", "é", "7f"])

@@ -211,6 +211,15 @@ class TestPng:
         image.putalpha(Image.fromarray(np.array([[255, 128, 0, 0]], np.uint8)))
         assert np.allclose(read(saved(image, "PNG")), [[0, 127, 255, 255]], atol=1)
 
+    def test_white_ink_on_nothing_lies_over_black(self):
+        ink = np.array([[0, 128, 255]], np.uint8)
+        white = Image.new("RGBA", (3, 1), "white")
+        white.putalpha(Image.fromarray(ink))
+        assert np.array_equal(read(saved(white, "PNG")), ink)
+        for alpha in (0, 255):  # a blank page, or nothing at all
+            white.putalpha(alpha)
+            assert read(saved(white, "PNG")).tolist() == [[255, 255, 255]]
+
     def test_transparent_palette_entry_is_white(self):
         image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "L").convert("P")
         image.putpalette([0, 0, 0, 0, 0, 0, 50, 50, 50])

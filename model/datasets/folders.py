@@ -1,5 +1,6 @@
 """A folder of pictures with one folder a class, and a folder of our own ``.npz`` sets."""
 
+import hashlib
 import io
 import logging
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from model.alphabets import CHARACTERS, NOT_A_CHARACTER, class_index
 from model.datasets.building import CropBuilder, Normalize
@@ -37,6 +38,9 @@ def load_folder(folder: Path, split: str, normalize: Normalize) -> LabelledCrops
     depth, in any size, dark on light or light on dark. Where ``train`` and ``test`` folders hold the class
     folders, they are the splits; otherwise there is one undivided set.
 
+    What cannot be read, shows nothing, or has the very bytes of another picture of its class is left out and
+    named in the log: of two copies one could be trained on and the other measured.
+
     Args:
         folder: the folder.
         split: ``all``; ``train`` (an undivided set counts as this); ``test``.
@@ -48,12 +52,13 @@ def load_folder(folder: Path, split: str, normalize: Normalize) -> LabelledCrops
     """
     roots = split_folders(folder, split)
     builder = CropBuilder(f"folder:{folder}", normalize)
+    seen: dict[tuple[int, bytes], Path] = {}
     for root in roots:
         for class_folder in sorted(child for child in root.iterdir() if _is_visible_folder(child)):
             label = folder_class(class_folder)
             for path in sorted(class_folder.rglob("*")):
                 if path.suffix.lower() in PICTURES and path.is_file():
-                    _add(builder, path, label)
+                    _add(builder, path, label, seen)
     if not len(builder):
         raise DatasetError(
             f"{folder}: no readable picture in any folder of a class; expected {folder}/A/name.png"
@@ -114,11 +119,10 @@ def picture_ink(data: bytes, where: str) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            upright = ImageOps.exif_transpose(picture)
-            if upright.has_transparency_data:
-                rgba = upright.convert("RGBA")
-                upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-            gray = np.asarray(upright.convert("L"))
+            gray = _gray(ImageOps.exif_transpose(picture))
+    except UnidentifiedImageError:
+        reason = "it begins like no picture" if data else "it is empty"
+        raise DatasetError(f"{where}: not a readable picture ({reason})") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{where}: not a readable picture ({error})") from error
     _, dark = cv2.threshold(gray, 0, 1, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
@@ -131,6 +135,20 @@ def picture_ink(data: bytes, where: str) -> NDArray[np.uint8]:
         return np.zeros(gray.shape, np.uint8)
     level = (gray.astype(np.float32) - paper) / (ink - paper)
     return np.where(level < 0.25, 0, np.clip(level, 0, 1) * 255).astype(np.uint8)
+
+
+def _gray(picture: Image.Image) -> NDArray[np.uint8]:
+    """Grey levels, uint8 (H, W); of more than eight bits from the darkest to the lightest that occur."""
+    if picture.mode.startswith("I") or picture.mode == "F":  # Pillow would cut off all above 255
+        levels = np.asarray(picture).astype(np.float64)
+        low, high = np.nanmin(levels), np.nanmax(levels)
+        return np.nan_to_num((levels - low) * 255 / max(high - low, 1e-9)).clip(0, 255).astype(np.uint8)
+    if not picture.has_transparency_data:
+        return np.asarray(picture.convert("L"))
+    rgba = picture.convert("RGBA")
+    grounds = [Image.alpha_composite(Image.new("RGBA", rgba.size, name), rgba) for name in ("white", "black")]
+    on_white, on_black = (np.asarray(ground.convert("L")) for ground in grounds)
+    return on_white if np.ptp(on_white) >= LEAST_CONTRAST else on_black  # white ink on nothing
 
 
 def load_npz_folder(folder: Path, split: str, normalize: Normalize | None) -> LabelledCrops:
@@ -160,9 +178,16 @@ def load_npz_folder(folder: Path, split: str, normalize: Normalize | None) -> La
     return LabelledCrops.concatenate(parts)
 
 
-def _add(builder: CropBuilder, path: Path, label: int) -> None:
+def _add(builder: CropBuilder, path: Path, label: int, seen: dict[tuple[int, bytes], Path]) -> None:
     try:
-        builder.add(picture_ink(path.read_bytes(), str(path)), label)
+        data = path.read_bytes()
+        first = seen.setdefault((label, hashlib.sha256(data).digest()), path)
+        if first is not path:
+            raise DatasetError(f"{path}: is a copy of {first}")
+        ink = picture_ink(data, str(path))
+        if label != NOT_A_CHARACTER and not ink.any():
+            raise DatasetError(f"{path}: shows nothing that differs from its border")
+        builder.add(ink, label)
     except (OSError, DatasetError) as error:
         LOG.warning("left out: %s", error)
 
