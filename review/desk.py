@@ -69,6 +69,7 @@ class Desk:
         self._pictures: ByteCache[tuple[str, str, str]] = ByteCache(PICTURE_BYTES)
         self._ahead = ThreadPoolExecutor(2, "pictures")
         self._taking = threading.Lock()
+        self._told = ""  # why no runs could be taken in, the last time
 
     def take_in(self, told: Callable[[int], None] = lambda count: None) -> int:
         """Takes new runs in; how many doubtful fields they had. ``told`` hears how many so far."""
@@ -76,8 +77,11 @@ class Desk:
             try:
                 self.readings.refresh()
             except ResultsError as error:  # a run is being deleted, say; what is open stays so
-                _log.warning("%s", error)
+                if str(error) != self._told:  # asked again every few seconds, perhaps for days
+                    _log.warning("%s", error)
+                self._told = str(error)
                 return 0
+            self._told = ""
             return take_in(self.database, self.name, self.readings, told)
 
     def close(self) -> None:
@@ -154,7 +158,8 @@ class Desk:
 
     def picture(self, row: Row, whole_page: bool) -> tuple[bytes, bool]:
         """The picture of a field or of its page as PNG, and whether it is of the scan and not a stand-in."""
-        what = "page" if whole_page else f"{row['box_x']},{row['box_y']}"
+        sides = ("x", "y", "width", "height")  # another run may have found the field elsewhere
+        what = "page" if whole_page else ",".join(str(row[f"box_{side}"]) for side in sides)
         key = (row["sha256"] + str(row["page"]), row["id"], what)
         frame = page_frame(row["page_width"], row["page_height"]) if whole_page else field_frame(row)
 

@@ -5,8 +5,10 @@ server was told of; what is no longer the file that was read is not shown.
 """
 
 import hashlib
+import math
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +17,13 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.composed_text import composed
 from segmentation.images import ImageError, ImageLimits, open_document
 
 Key = TypeVar("Key")
 PAGE_BYTES = 256_000_000
 MAX_FILE_BYTES = 500_000_000
+RELOOK_SECONDS = 60.0  # between two looks through the folder of moved scans
 
 
 class ScanError(Exception):
@@ -78,7 +82,8 @@ class Scans:
         self._folder = folder
         self._limits = limits or ImageLimits()
         self._pages: ByteCache[tuple[str, int]] = ByteCache(PAGE_BYTES, lambda page: page.nbytes)
-        self._names: dict[str, list[str]] | None = None
+        self._names: dict[str, list[str]] = {}
+        self._looked = -math.inf  # when ``_names`` were made, in seconds of the monotonic clock
         self._lock = threading.Lock()
 
     def page(self, source: str, sha256: str, number: int) -> NDArray[np.uint8]:
@@ -118,20 +123,24 @@ class Scans:
         raise ScanError(why)
 
     def _candidates(self, source: str) -> list[str]:
-        found = [source]
-        if self._folder is not None:
-            with self._lock:
-                if self._names is None:
-                    self._names = _files_by_name(self._folder)
-            found += self._names.get(os.path.basename(source), [])
-        return found
+        return [source, *self._named(composed(os.path.basename(source)))]
+
+    def _named(self, name: str) -> list[str]:
+        """Files of a name in the folder; what came into it since is found after a while."""
+        if self._folder is None:
+            return []
+        with self._lock:
+            if name not in self._names and time.monotonic() >= self._looked + RELOOK_SECONDS:
+                self._names = _files_by_name(self._folder)
+                self._looked = time.monotonic()
+            return self._names.get(name, [])
 
 
 def _files_by_name(folder: Path) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     for top, _, files in os.walk(folder):
         for name in files:
-            names.setdefault(name, []).append(os.path.join(top, name))
+            names.setdefault(composed(name), []).append(os.path.join(top, name))
     return names
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from pipeline import reading
+from review import scans as scans_module
 from review.app import create_app
 from review.scans import ScanError, Scans
 from review.security import Access
@@ -214,6 +215,32 @@ def test_a_scan_that_is_gone_is_said_so_and_the_field_can_be_answered(tmp_path):
     desk.close()
 
 
+def test_scans_that_come_into_the_folder_later_are_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(scans_module, "RELOOK_SECONDS", 0.0)
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    sha256 = draw_scan(tmp_path / "here" / "a.png", "7")
+    scans = Scans(folder)
+    name = "Zo\u00eb.png"
+    with pytest.raises(ScanError, match="not found"):
+        scans.page(f"/gone/{name}", sha256, 1)
+    (tmp_path / "here" / "a.png").rename(folder / "Zoe\u0308.png")  # as macOS spells it
+    assert scans.page(f"/gone/{name}", sha256, 1).shape == (300, 400)
+
+
+def test_a_field_that_another_run_finds_wider_is_cut_wider(client, fresh):
+    (shown,) = lease(client)["fields"]
+    client.get(shown["picture"])
+    write_run(fresh, "run2", {shown["source"]: [field("a", "10", 0.1) | {"box_width": 300.0}]})
+    for _ in range(600):
+        wider = client.get(f"/api/fields/{shown['id']}").json()
+        if wider["run"] == "run2":
+            break
+    assert wider["picture_width"] > shown["picture_width"]
+    shape = pixels(client.get(wider["picture"]).content).shape
+    assert shape == (wider["picture_height"], wider["picture_width"])
+
+
 def test_a_scan_that_is_too_large_is_said_so(fresh, monkeypatch):
     scan = fresh.parent / "scans" / "s0.png"
     sha256 = hashlib.sha256(scan.read_bytes()).hexdigest()
@@ -265,6 +292,21 @@ def test_results_that_are_gone_are_told_and_what_is_at_hand_can_be_answered(clie
     assert client.get("/api/progress").status_code == 200
     assert put(client, shown["id"], text="12").status_code == 200
     assert lease(client)["fields"]
+
+
+def test_results_that_are_gone_are_logged_once(fresh, caplog):
+    desk = open_desk(fresh)
+    record = next((fresh / "_runs").iterdir())
+    away = record.rename(fresh / "away.json")
+    for _ in range(3):
+        desk.take_in()
+    assert len(caplog.records) == 1
+    away.rename(record)
+    desk.take_in()
+    record.unlink()
+    desk.take_in()
+    assert len(caplog.records) == 2
+    desk.close()
 
 
 def test_of_several_runs_one_may_go(fresh):
