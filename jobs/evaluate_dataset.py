@@ -12,6 +12,7 @@ from jobs import compare_models, evaluate_recipe
 from jobs.corrections import is_corrections, open_corrections
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.models import open_model
+from jobs.told_datasets import open_told
 from model.alphabets import CHARSETS, charset_mask
 from model.crop_variants import classify_known
 from model.datasets import (
@@ -21,10 +22,8 @@ from model.datasets import (
     LabelledCrops,
     available_splits,
     describe_datasets,
-    open_dataset,
 )
 from model.evaluation import Evaluation, compare, draw_confusion, format_report
-from segmentation.normalization import normalize_glyph
 
 EPILOG = f"""data sets:
 {describe_datasets()}
@@ -139,9 +138,7 @@ def open_crops(args: argparse.Namespace) -> LabelledCrops:
     try:
         splits = available_splits(args.dataset)
         split = args.split or ("test" if "test" in splits else "all")
-        return open_dataset(
-            args.dataset, split, folder=args.data, normalize=normalize_glyph, download=args.download
-        )
+        return open_told(args.dataset, split, args.data, args.download)
     except (AbsentError, DownloadError) as error:
         raise CommandError(ExitCode.NO_INPUT, str(error)) from None
     except DatasetError as error:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from jobs.anchors import rendered_crops
 from jobs.corrections import UNSETTLED, open_corrections
 from jobs.exit_codes import CommandError, ExitCode
+from jobs.told_datasets import open_told
 from jobs.tuned_model import Parent, write_tuned
 from model.augmentation import Augmenter
 from model.classifier import SHIPPED, ClassifierError, read_model
-from model.datasets import LabelledCrops, available_splits, open_dataset
+from model.datasets import LabelledCrops, available_splits
 from model.finetuning import Lesson, TuningOptions, finetune
 from model.restoring import read_layers
 from model.training import TrainingError, load_network
@@ -135,7 +136,7 @@ def collect_anchors(args: argparse.Namespace, seed: int) -> Anchors:
     parts, sources = [rendered_crops(RENDERED, seed)[0]], {"rendered": RENDERED}
     for name in args.rehearse or ():
         split = "train" if "train" in available_splits(name) else "all"
-        crops = open_dataset(name, split, folder=args.data, normalize=normalize_glyph, download=args.download)
+        crops = open_told(name, split, args.data, args.download)
         chosen = rng.permutation(len(crops))[:REHEARSED]
         parts.append(crops.images[chosen])
         sources[name] = len(chosen)

@@ -14,9 +14,10 @@ import numpy as np
 from jobs.evaluate_dataset import write_figures
 from jobs.exit_codes import CommandError, ExitCode
 from jobs.exporting import export_and_score
+from jobs.told_datasets import open_told
 from model.augmentation import Augmenter
 from model.classifier import log_softmax
-from model.datasets import DATASETS, LabelledCrops, available_splits, open_dataset, split_by_writer
+from model.datasets import DATASETS, LabelledCrops, available_splits, split_by_writer
 from model.epochs import BackgroundEpochs, Epoch
 from model.evaluation import compare, format_report
 from model.export import why_not_exported
@@ -45,9 +46,7 @@ def open_splits(name: str, folder: Path | None, download: bool, seed: int) -> Sp
     Raises:
         DatasetError: it is not there, damaged or too small.
     """
-    open_part = functools.partial(
-        open_dataset, name, folder=folder, normalize=normalize_glyph, download=download
-    )
+    open_part = functools.partial(open_told, name, folder=folder, download=download)
     if {"train", "test"} <= set(available_splits(name)):
         rest, test = open_part("train"), open_part("test")
     else:

@@ -44,6 +44,22 @@ def test_figures_report_and_picture_of_a_folder(tmp_path, capsys, hexadecimal):
     assert "accuracy" in capsys.readouterr().out
 
 
+def test_pictures_that_are_left_out_are_named(tmp_path, capsys):
+    folder = write_pictures(tmp_path / "set")
+    Image.new("L", (1, 1)).save(folder / "7" / "dot.png")
+    (folder / "7" / "folder.png").mkdir()
+    for i in range(25):
+        (folder / "V" / f"empty{i:02}.png").write_bytes(b"")
+    assert cli.main(["evaluate", "--dataset", f"folder:{folder}", "--json", str(tmp_path / "f.json")]) == 0
+    assert json.loads((tmp_path / "f.json").read_text())["count"] == 16
+    said = capsys.readouterr().err
+    assert f"left out: {folder / '7' / 'dot.png'}: shows nothing" in said
+    assert "empty18.png: not a readable picture (it is empty)" in said
+    assert "empty19.png" not in said
+    assert said.count("dot.png") == 1
+    assert "left out: 6 more" in said
+
+
 def test_without_charset_all_are_measured(tmp_path):
     folder = write_pictures(tmp_path / "set")
     assert cli.main(["evaluate", "--dataset", f"folder:{folder}", "--json", str(tmp_path / "f.json")]) == 0

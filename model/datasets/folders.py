@@ -181,12 +181,12 @@ def load_npz_folder(folder: Path, split: str, normalize: Normalize | None) -> La
 def _add(builder: CropBuilder, path: Path, label: int, seen: dict[tuple[int, bytes], Path]) -> None:
     try:
         data = path.read_bytes()
-        first = seen.setdefault((label, hashlib.sha256(data).digest()), path)
-        if first is not path:
-            raise DatasetError(f"{path}: is a copy of {first}")
         ink = picture_ink(data, str(path))
         if label != NOT_A_CHARACTER and not ink.any():
             raise DatasetError(f"{path}: shows nothing that differs from its border")
+        first = seen.setdefault((label, hashlib.sha256(data).digest()), path)
+        if first is not path:
+            raise DatasetError(f"{path}: is a copy of {first}")
         builder.add(ink, label)
     except (OSError, DatasetError) as error:
         LOG.warning("left out: %s", error)
