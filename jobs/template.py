@@ -33,6 +33,11 @@ IGNORED_COLOR = (240, 140, 0)
 PAPER_SIDES = (3.0, 12.5)  # inches of the shorter side of a page: files state 72 or 96 dpi without meaning it
 
 SAME_SKEW = 1.0  # degrees by which a draft may lie off its own page
+UNDRAFTED = {
+    "no_boxes": "Scan it upright at 200 dpi or more, or write the template by hand.",
+    "only_lines": "A form is found on its scans by printed boxes: print at least two on it, around some of "
+    "its fields or empty near its corners, scan it blank and draft again. Scans without them cannot be read.",
+}
 UNFIT = (
     "Look at it with `formscribe template preview`; add boxes that are missing, delete what are none, "
     "or draft from a clean scan of the blank page."
@@ -117,8 +122,7 @@ def _new(args: argparse.Namespace) -> int:
     except DraftingError as error:
         raise CommandError(
             ExitCode.ALL_PAGES_FAILED,
-            f"{args.file}, page {args.page}: {error} ({error.code}). Scan it upright at 200 dpi or more, "
-            "or write the template by hand.",
+            f"{args.file}, page {args.page}: {error} ({error.code}). {UNDRAFTED[error.code]}",
         ) from None
     name = args.name or out.stem
     text = template_text(draft, name, args.file)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.field_print import PrintInside
+from segmentation.lines_to_write import find_lines_to_write
 from segmentation.printed_boxes import PrintedBox, cell_dividers, find_boxes
 from segmentation.printed_lines import PrintedPage, straighten
 from segmentation.registration import FRAME_INSET
@@ -94,13 +95,20 @@ def draft_template(gray: NDArray[np.uint8], dpi: float) -> Draft:
         dpi: its resolution.
 
     Raises:
-        DraftingError: ``no_boxes`` if nothing on the page is a closed rectangle.
+        DraftingError: ``no_boxes`` if nothing on the page is a closed rectangle, ``only_lines`` if there are
+            but lines to write on.
     """
     page = straighten(gray, dpi)
     found = add_rounded(find_boxes(page), page)
     boxes = _without_frames([_with_short_dividers(box, page) for box in found], dpi)
+    lines = find_lines_to_write(page, boxes)
     if not boxes:
+        if lines:
+            raise DraftingError(
+                "only_lines", f"{len(lines)} lines to write on, but no closed box on this page"
+            )
         raise DraftingError("no_boxes", "no closed box is printed on this page")
+    boxes += lines
     digits = max(2, len(str(len(boxes))))
     fields = [
         _draft_field(f"field_{number:0{digits}d}", box, dpi, gray.shape)
@@ -211,6 +219,9 @@ def _quoted(text: str) -> str:
 def _draft_field(name: str, box: PrintedBox, dpi: float, shape: tuple[int, ...]) -> DraftedField:
     if box.ring:
         return DraftedField(name, _in_ring(box), "mark", framed=False)
+    if box.open:
+        numbers = (round(v, 1) for v in (box.left, box.top, box.width, box.height))
+        return DraftedField(name, Box(*numbers), "line", framed=False)
     inset = FRAME_INSET * dpi
     # Lines were measured between the middles of pixels, boxes count from the corner of the first one.
     x, y = max(0.0, box.left + 0.5 - inset), max(0.0, box.top + 0.5 - inset)

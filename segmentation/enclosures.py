@@ -15,6 +15,7 @@ PIN_HOLE = 0.008  # gaps of rough print that are closed before insides are looke
 MOST_OF_PAGE = 0.6  # share of a page, beyond which what is enclosed is the page itself
 LEAST_SOLID = 0.75  # share of its hull that an inside fills: print may hang into it
 NOTCH = 0.7  # share of the side of an inside that its outermost rows take, at most, if they are a notch
+BEND = 1 - np.sqrt(0.5)  # of the radius of a corner, from the sides to the middle of its curve
 CORNER_AREA = 1 - np.pi / 4  # of a square, between a corner and the circle that touches its sides there
 
 
@@ -25,6 +26,8 @@ class Enclosure:
     Attributes:
         left, top, right, bottom: the innermost ink around it, in pixels between the middles of pixels.
         radii: float64 (4,), of its corners in pixels, from the upper left one on, row by row.
+        bends: float64 (4,), the radii as the diagonals of the corners tell them: a side that leans makes the
+            area that misses in a corner larger, not these.
         filled: share of its rectangle, corners left out, that its hull fills, 0..1.
         share: of its whole rectangle, the same.
         around: left, top, right, bottom of the ink that encloses it, which may go on far beyond it.
@@ -35,6 +38,7 @@ class Enclosure:
     right: float
     bottom: float
     radii: NDArray[np.float64]
+    bends: NDArray[np.float64]
     filled: float
     share: float
     around: tuple[float, float, float, float]
@@ -93,6 +97,7 @@ def _enclosure(hull: NDArray[np.int32], around: "cv2.typing.Rect", dpi: float) -
         right=float(x + width - 1),
         bottom=float(y + height - 1),
         radii=np.sqrt(np.array(corners) / CORNER_AREA),
+        bends=np.array([_bend(inside[::down, ::right], side) for down in (1, -1) for right in (1, -1)]),
         filled=float(1 - lost / plain) if plain > 0 else 1.0,
         share=float(1 - missing.mean()),
         around=(around[0], around[1], around[0] + around[2] - 1, around[1] + around[3] - 1),
@@ -105,6 +110,13 @@ def _notched(fill: NDArray[np.float64]) -> int:
         if len(fill) > 8 and fill[rows - 1] < NOTCH and fill[rows + 1] >= NOTCH + 0.2:
             return rows
     return 0
+
+
+def _bend(inside: NDArray[np.uint8], side: int) -> float:
+    """The radius of the upper left corner of an inside, looked at along its diagonal."""
+    diagonal = int(np.argmax(np.diagonal(inside)))
+    lean = max(int(np.argmax(inside[:, side - 1])), int(np.argmax(inside[side - 1])))
+    return max(0, diagonal - lean) / BEND
 
 
 def _ends(side: int) -> tuple[slice, slice]:

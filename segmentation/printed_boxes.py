@@ -31,6 +31,7 @@ class PrintedBox:
     """A printed rectangle: the middles of its four lines and of the lines between its cells, in pixels.
 
     A ``ring`` is a circle that touches these lines; ``radius`` is that of the middle line at the corners.
+    Of an ``open`` one nothing but a line to write on is printed, just above its lower end.
     """
 
     left: float
@@ -39,6 +40,7 @@ class PrintedBox:
     bottom: float
     dividers: tuple[float, ...] = ()
     ring: bool = False
+    open: bool = False
     radius: float = 0.0
 
     @property

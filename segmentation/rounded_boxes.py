@@ -15,6 +15,7 @@ from segmentation.printed_lines import PrintedPage
 # Lengths in inches, so that pages of any resolution are treated alike.
 MIN_INSIDE = 0.08  # of the smallest box
 ROUND_CORNER = 0.015  # radius of a corner, from which it is not square
+BLED_CORNER = 0.03  # the same of a larger box, of which a little bled ink in the corners is no matter
 STRAIGHT = 0.4  # share of the longer side of a box that is straight, at least
 ALL_ROUND = 0.5  # least radius of four corners, in usual ones, if none of them is square
 FILLED = 0.95  # share of a box that its inside fills, beside its corners; it may lean a little
@@ -53,8 +54,10 @@ def add_rounded(boxes: list[PrintedBox], page: PrintedPage) -> list[PrintedBox]:
 
 def _box(inside: Enclosure, page: PrintedPage, *, ring: bool = False) -> PrintedBox:
     box = PrintedBox(*line_around(page, inside), ring=ring)
-    least, usual = float(inside.radii.min()), float(np.median(inside.radii))
-    if ring or least < ALL_ROUND * usual or usual < ROUND_CORNER * page.dpi:
+    radii = np.minimum(inside.radii, inside.bends)
+    least, usual = float(radii.min()), float(np.median(radii))
+    small = max(inside.width, inside.height) <= LETTER_SIDE * page.dpi
+    if ring or least < ALL_ROUND * usual or usual < (ROUND_CORNER if small else BLED_CORNER) * page.dpi:
         return box
     return replace(box, radius=usual + inside.left - box.left)
 
