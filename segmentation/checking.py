@@ -85,7 +85,7 @@ def _room_problems(spec: FieldSpec, dpi: float, file: str) -> Iterator[TemplateE
     if spec.layout == "comb":
         inset = FRAME_INSET * dpi
         edges = [spec.box.x + inset, *spec.cell_lines, spec.box.right - inset]
-        narrowest = float(np.diff(edges).min())
+        narrowest = float(np.diff(edges).min()) - spec.gap
         if narrowest < MIN_CELL * dpi:
             yield TemplateError(
                 file,

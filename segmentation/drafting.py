@@ -12,6 +12,7 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.cell_rows import join_cells
 from segmentation.field_print import PrintInside
 from segmentation.lines_to_write import find_lines_to_write
 from segmentation.printed_boxes import PrintedBox, cell_dividers, find_boxes
@@ -53,6 +54,7 @@ class DraftedField:
         cell_edges: x of the lines between the cells of a comb; empty for other layouts.
         even: whether the cells are equally wide.
         framed: whether lines are printed all around it.
+        gap: white between two cells of a comb, in pixels; 0 if they share a line.
         radius: of the outer edge of the frame at its corners, in pixels; 0 if they are square.
     """
 
@@ -63,6 +65,7 @@ class DraftedField:
     even: bool = True
     framed: bool = True
     radius: float = 0.0
+    gap: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def draft_template(gray: NDArray[np.uint8], dpi: float) -> Draft:
             but lines to write on.
     """
     page = straighten(gray, dpi)
-    found = add_rounded(find_boxes(page), page)
+    found = join_cells(add_rounded(find_boxes(page), page), dpi)
     boxes = _without_frames([_with_short_dividers(box, page) for box in found], dpi)
     lines = find_lines_to_write(page, boxes)
     if not boxes:
@@ -204,6 +207,8 @@ def _field_text(field: DraftedField, dpi: float) -> str:
             lines.append(f"cell_edges = [{edges}]  # {len(field.cell_edges) + 1} cells, not equally wide")
     if not field.framed:
         lines.append("frame = false")
+    if field.gap:
+        lines.append(f"gap = {field.gap:.1f}")
     if field.radius:
         lines.append(f"radius = {field.radius:.0f}")
     if field.layout != "mark":
@@ -228,12 +233,17 @@ def _draft_field(name: str, box: PrintedBox, dpi: float, shape: tuple[int, ...])
     right = min(float(shape[1]), box.right + 0.5 + inset)
     bottom = min(float(shape[0]), box.bottom + 0.5 + inset)
     place = Box(round(x, 1), round(y, 1), round(right - x - 0.05, 1), round(bottom - y - 0.05, 1))
-    edges = np.array([box.left, *box.dividers, box.right])
-    off = np.abs(edges - np.linspace(box.left, box.right, len(edges))).max()
-    cells = tuple(x + 0.5 for x in box.dividers)
-    radius = round(box.radius + inset) if box.radius else 0
+    # The outer cells end half a gap before the place where another one would begin.
+    edges = np.array([box.left - box.gap / 2, *box.dividers, box.right + box.gap / 2])
+    off = np.abs(edges - np.linspace(edges[0], edges[-1], len(edges))).max()
     return DraftedField(
-        name, place, _layout(box, dpi), cells, bool(off <= EVEN * dpi), True, min(radius, place.height // 2)
+        name,
+        place,
+        _layout(box, dpi),
+        cell_edges=tuple(x + 0.5 for x in box.dividers),
+        even=bool(off <= EVEN * dpi),
+        radius=min(round(box.radius + inset), place.height // 2) if box.radius else 0,
+        gap=max(0.0, box.gap - 2 * inset),
     )
 
 

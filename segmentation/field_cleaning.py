@@ -12,7 +12,7 @@ from segmentation.own_ink import Strokes
 from segmentation.print_inside import remove_print
 from segmentation.registration import FRAME_INSET
 from segmentation.ruled_lines import may_be_ruled, remove_ruled_lines
-from segmentation.rules import Frame
+from segmentation.rules import Frame, erase_curves
 from segmentation.templates import Box, FieldSpec
 from segmentation.upright_ink import CUT_DPI
 
@@ -69,7 +69,7 @@ def clean_field(spec: FieldSpec, raster: FieldRaster, frame: Frame | None) -> Cl
         frame: that frame; None for a field without.
     """
     area = raster.area if frame is None else _inside(frame)
-    cells = _without_cell_lines(raster, area, frame) if spec.cell_lines else _Cells(raster.ink)
+    cells = _without_cell_lines(spec, raster, area, frame) if spec.cell_lines else _Cells(raster.ink)
     remove_print(cells.ink, raster.ignored)
     near, levels = _Near.of(cells.ink, area), list[float]()
     if spec.layout in ("line", "paragraph") and may_be_ruled(near.parts, near.area):
@@ -107,11 +107,20 @@ class _Cells:
     edges: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
-def _without_cell_lines(raster: FieldRaster, area: Box, frame: Frame | None) -> _Cells:
+def _without_cell_lines(spec: FieldSpec, raster: FieldRaster, area: Box, frame: Frame | None) -> _Cells:
     """Takes the lines between cells out; a comb without a frame ends with its writing area."""
     sides = frame or Frame(area.x, area.y, area.right, area.bottom, 0.0)
     ink, lines = remove_cell_lines(raster.ink, sides, raster.cell_lines)
-    return _Cells(ink, lines, np.concatenate([[sides.left], lines.middles, [sides.right]]) - area.x)
+    between = lines.middles.reshape(len(spec.cell_lines), -1).mean(axis=1)  # of both lines of a gap
+    if spec.gap and sides.radius:
+        _erase_curves_of_cells(ink, sides, lines.middles)
+    return _Cells(ink, lines, np.concatenate([[sides.left], between, [sides.right]]) - area.x)
+
+
+def _erase_curves_of_cells(ink: NDArray[np.bool_], frame: Frame, lines: NDArray[np.float64]) -> None:
+    """Clears the round corners of cells that stand apart, given the x of both lines of each gap."""
+    for left, right in np.array([frame.left, *lines, frame.right]).reshape(-1, 2):
+        erase_curves(ink, replace(frame, left=float(left), right=float(right)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segmentation.components import Components
 from segmentation.field_cleaning import CleanedField, FieldRaster, clean_field
 from segmentation.own_ink import Strokes, own_parts
-from segmentation.registration import Registration
+from segmentation.registration import FRAME_INSET, Registration
 from segmentation.rules import remove_frames
 from segmentation.templates import Box, FieldSpec, FormTemplate
 from segmentation.upright_ink import CUT_DPI, UprightInk, lay_upright
@@ -169,7 +169,10 @@ def _cut(upright: UprightInk, spec: FieldSpec, region: Box) -> FieldRaster:
     place, box = upright.place(region), upright.place(spec.box)
     left, top = max(0, round(place.x)), max(0, round(place.y))
     right, bottom = max(left + 1, round(place.right)), max(top + 1, round(place.bottom))
-    lines = [(x - upright.corner[0]) * upright.scale[0] - left for x in spec.cell_lines]
+    inset = FRAME_INSET * CUT_DPI / upright.scale[0]
+    beside = (-spec.gap / 2 - inset, spec.gap / 2 + inset) if spec.gap else (0.0,)
+    places = (x + off for x in spec.cell_lines for off in beside)
+    lines = [(x - upright.corner[0]) * upright.scale[0] - left for x in places]
     return FieldRaster(
         upright.ink[top:bottom, left:right],
         Box(box.x - left, box.y - top, box.width, box.height),
@@ -196,6 +199,8 @@ def _field_ink(
     area = Box(strokes.area.x - left, strokes.area.y - top, strokes.area.width, strokes.area.height)
     to_page = _shifted(raster.to_page, cleaned.corner[0] + left, cleaned.corner[1] + top)
     seen, gap = (1.0, 0.0) if strokes.frame is None else (strokes.frame.seen, strokes.frame.gap)
+    # Between cells that stand apart it has no lines.
+    seen = min(1.0, seen / (1 - spec.gap * (spec.cells - 1) / spec.box.width))
     ringed = spec.layout == "mark" and _ringed(strokes)
     return FieldInk(parts, area, to_page, cleaned.cell_edges, seen, gap, _blotted(strokes, own), ringed)
 

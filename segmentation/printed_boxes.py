@@ -31,6 +31,7 @@ class PrintedBox:
     """A printed rectangle: the middles of its four lines and of the lines between its cells, in pixels.
 
     A ``ring`` is a circle that touches these lines; ``radius`` is that of the middle line at the corners.
+    Between two cells are two lines, so far apart as ``gap`` says, or one.
     Of an ``open`` one nothing but a line to write on is printed, just above its lower end.
     """
 
@@ -41,6 +42,7 @@ class PrintedBox:
     dividers: tuple[float, ...] = ()
     ring: bool = False
     open: bool = False
+    gap: float = 0.0
     radius: float = 0.0
 
     @property

@@ -155,6 +155,11 @@ def _draw_cell_lines(page: NDArray[np.uint8], spec: FieldSpec, thickness: int) -
     thin = max(1, round(CELL_RULE * thickness))
     top, bottom = round(spec.box.y), round(spec.box.bottom)
     for x in spec.cell_lines:
+        if spec.gap:
+            left, right = round(x - spec.gap / 2), round(x + spec.gap / 2)
+            page[top:bottom, left - thickness : right + thickness] = 0
+            page[top:bottom, left:right] = 255
+            continue
         left = round(x - thin / 2)
         page[top:bottom, left : left + thin] = 0
 

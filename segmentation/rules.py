@@ -78,7 +78,7 @@ def remove_frames(
         if frame is not before:
             _erase_corners(ink, frame)
         if frame.radius:
-            _erase_curves(ink, frame)
+            erase_curves(ink, frame)
     return frames
 
 
@@ -248,7 +248,7 @@ def _erase_corners(cleaned: Mask, frame: Frame) -> None:
             cleaned[band, part] = False
 
 
-def _erase_curves(cleaned: Mask, frame: Frame) -> None:
+def erase_curves(cleaned: Mask, frame: Frame) -> None:
     """Clears the quarters of a circle by which the sides of a frame with round corners meet."""
     band, radius = frame.width / 2 + CURVE_SLACK, frame.radius
     reach = np.arange(-np.ceil(band), np.ceil(radius) + 1)

@@ -34,6 +34,7 @@ _FIELD_KEYS = {
     "charset",
     "length",
     "frame",
+    "gap",
     "radius",
     "ignore",
     "cells",
@@ -87,8 +88,9 @@ class FieldSpec:
     paragraph: its words are of it), its last character is its ``check_digit`` (``luhn`` or ``mod11``), and
     with ``permutation`` no character stands twice.
 
-    ``radius`` is that of the outer edge of the frame at its four corners, in template pixels; 0 if they are
-    square. What lies wholly in an ``ignored`` area, in template pixels, is print.
+    Cells that stand apart have a ``gap``, the white between two of them, and the cell lines are the middles
+    of these. ``radius`` is that of the outer edge of the frame at its corners, or of each such cell; 0 for
+    square ones. What lies wholly in an ``ignored`` area is print. All in template pixels.
     """
 
     name: str
@@ -107,6 +109,7 @@ class FieldSpec:
     permutation: bool = False
     radius: float = 0.0
     ignored: tuple[Box, ...] = ()
+    gap: float = 0.0
 
     @property
     def cells(self) -> int:
@@ -336,7 +339,7 @@ class _TemplateReader:
         radius = self.radius(entry, key, place, framed)
         ignored = self.ignored(entry, key, place, width, height)
         spec = FieldSpec(name, place, layout, charset, low, high, framed, lines, group, value, **rules)
-        return replace(spec, radius=radius, ignored=ignored)
+        return replace(spec, radius=radius, ignored=ignored, gap=float(entry.get("gap", 0)))
 
     def box(self, entry: Mapping[str, Any], key: str, width: float, height: float) -> Box:
         return self.area(entry.get("box"), f"{key} box", width, height, 4)
@@ -378,19 +381,24 @@ class _TemplateReader:
         return boxes
 
     def cell_lines(self, entry: Mapping[str, Any], key: str, layout: str, box: Box) -> tuple[float, ...]:
-        cells, lines = entry.get("cells"), entry.get("cell_edges")
+        cells, lines, gap = entry.get("cells"), entry.get("cell_edges"), 0.0
         if layout != "comb":
-            for name in ("cells", "cell_edges"):
+            for name in ("cells", "cell_edges", "gap"):
                 if name in entry:
                     raise self.fail(f"{key} {name}", f"means nothing to a {layout}", 'Write layout = "comb".')
             return ()
+        if "gap" in entry:
+            gap = self.number(entry, "gap", key, 0, box.width / 4)
         if lines is None:
             if type(cells) is not int or not 2 <= cells <= min(MAX_CELLS, box.width / 4):
                 most = int(min(MAX_CELLS, box.width / 4))
                 raise self.fail(
                     f"{key} cells", f"{cells!r} is not a number from 2 to {most}", "Count the printed cells."
                 )
-            return tuple(box.x + box.width * i / cells for i in range(1, cells))
+            pitch = (box.width + gap) / cells
+            if gap > pitch / 2:
+                raise self.fail(f"{key} gap", "is wider than a cell", "Correct it, or count the cells.")
+            return tuple(box.x + pitch * i - gap / 2 for i in range(1, cells))
         if not _are_increasing([box.x, *lines, box.right] if isinstance(lines, list) and lines else []):
             raise self.fail(
                 f"{key} cell_edges",

@@ -107,6 +107,16 @@ def test_letters_with_loops_are_no_boxes(weight, points):
         assert [field.layout for field in draft_template(page, DPI).fields] == ["line"]
 
 
+def test_a_ring_that_was_written_into_a_box_is_no_letter_around_it():
+    image = paper()
+    for box in [*BOXES[:2], *TICKS]:
+        rounded(image, box, 0)
+    x, y, _, _ = TICKS[0]
+    ring(image, x + 0.6, y + 0.6, 2.8, line=0.1)
+    layouts = [field.layout for field in draft_template(np.array(image), DPI).fields]
+    assert layouts == ["line"] * 2 + ["mark"] * 3
+
+
 def ring_form():
     image = paper()
     write(image, 20, 25, "DOOR CODE O O O 0800", 18)
