@@ -85,12 +85,7 @@ def _is_letter(box: PrintedBox, insides: list[Enclosure], page: PrintedPage) -> 
     """Whether a small box is a letter with a loop: round at one side or all around."""
     if max(box.width, box.height) > LETTER_SIDE * page.dpi or box.dividers:
         return False
-    slack = 0.02 * page.dpi
-    loops = (
-        _shared(inside, box)
-        for inside in insides
-        if _has_round_side(inside) and box.within(PrintedBox(*inside.around), slack)  # of the same ink
-    )
+    loops = (_shared(inside, box) for inside in insides if _has_round_side(inside))
     return sum(loops) >= COVERED * box.width * box.height
 
 
