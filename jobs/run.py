@@ -26,6 +26,7 @@ from segmentation.choosing import load_templates, template_files
 from segmentation.templates import FormTemplate, TemplateError
 
 PASSES_FLAGS_ON = True
+_MOST_TOLD = 3  # problems of a template
 EPILOG = """examples:
   formscribe run --input scans --output out --template hsf
   formscribe run --input 'scans/*.png' 'more/*.tif' --output out --template my_form.toml
@@ -226,18 +227,25 @@ def read_templates(names: Sequence[str]) -> tuple[FormTemplate, ...]:
     """The forms named on the command line.
 
     Raises:
-        CommandError: one of them cannot be used, or `formscribe template check` finds it unfit for reading.
+        CommandError: one of them cannot be used.
     """
     try:
         templates = load_templates(names)
         files = template_files(names)
     except (TemplateError, OSError) as error:
         raise CommandError(ExitCode.BAD_TEMPLATE, str(error)) from None
-    pairs = zip(templates, files, strict=True)
-    wrong = [str(problem) for template, file in pairs for problem in geometry_problems(template, file)]
-    if wrong:
-        raise CommandError(ExitCode.BAD_TEMPLATE, "\n".join(wrong))
+    for template, file in zip(templates, files, strict=True):
+        _tell_of_problems(list(geometry_problems(template, file)), file)
     return templates
+
+
+def _tell_of_problems(problems: Sequence[TemplateError], file: str) -> None:
+    """Warns of what makes a form read badly though its template can be used; some of it may be meant so."""
+    for problem in problems[:_MOST_TOLD]:
+        print(f"Warning: {problem}", file=sys.stderr)
+    if len(problems) > _MOST_TOLD:
+        more = len(problems) - _MOST_TOLD
+        print(f"{file}: {more} more; `formscribe template check` tells all.", file=sys.stderr)
 
 
 def _model_sha256(path: str | None, verbose: bool) -> str:
