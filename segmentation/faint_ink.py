@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.registration import Registration
+from segmentation.registration import FRAME_INSET, Registration
 from segmentation.rule_fitting import apply_map
 from segmentation.templates import FieldSpec
 
@@ -156,7 +156,7 @@ def _levels(
     width, height = box.width - 2 * margin, box.height - 2 * margin
     step = max(1.0, float(np.sqrt(max(width * height, 1.0) / SAMPLES)))
     x = box.x + margin + np.arange(0, width, step)
-    for line in spec.cell_lines:
+    for line in spec.printed_lines(FRAME_INSET * dpi):
         x = x[np.abs(x - line) > margin]
     y = box.y + margin + np.arange(0, height, step)[:, None]
     (xx, xy, x0), (yx, yy, y0) = registration.matrix
@@ -171,9 +171,10 @@ def _inside(
     """The part of a page around a field, and which of its pixels are inside it and not beside a cell line."""
     box = spec.box
     margin = min(MARGIN * dpi, MOST_MARGIN * box.height)
-    edges = [(box.x, box.right), *((line, line) for line in spec.cell_lines)]
+    lines = spec.printed_lines(FRAME_INSET * dpi)
+    edges = [(box.x, box.right), *((line, line) for line in lines)]
     quads = []
-    for (left, right), aside in zip(edges, [margin, *[-margin] * len(spec.cell_lines)], strict=True):
+    for (left, right), aside in zip(edges, [margin, *[-margin] * len(lines)], strict=True):
         left, right, top, bottom = left + aside, right - aside, box.y + margin, box.bottom - margin
         corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
         quads.append(np.rint(apply_map(registration.matrix, corners)).astype(np.int32))
@@ -183,7 +184,7 @@ def _inside(
     inside = np.zeros(part.shape, np.uint8)
     if not part.size:  # the page ends before the field
         return part, inside > 0
-    for quad, value in zip(quads, [1, *[0] * len(spec.cell_lines)], strict=True):
+    for quad, value in zip(quads, [1, *[0] * len(lines)], strict=True):
         cv2.fillConvexPoly(inside, quad - low.astype(np.int32), value)
     return part, inside > 0
 

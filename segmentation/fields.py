@@ -169,10 +169,8 @@ def _cut(upright: UprightInk, spec: FieldSpec, region: Box) -> FieldRaster:
     place, box = upright.place(region), upright.place(spec.box)
     left, top = max(0, round(place.x)), max(0, round(place.y))
     right, bottom = max(left + 1, round(place.right)), max(top + 1, round(place.bottom))
-    inset = FRAME_INSET * CUT_DPI / upright.scale[0]
-    beside = (-spec.gap / 2 - inset, spec.gap / 2 + inset) if spec.gap else (0.0,)
-    places = (x + off for x in spec.cell_lines for off in beside)
-    lines = [(x - upright.corner[0]) * upright.scale[0] - left for x in places]
+    printed = spec.printed_lines(FRAME_INSET * CUT_DPI / upright.scale[0])
+    lines = [(x - upright.corner[0]) * upright.scale[0] - left for x in printed]
     return FieldRaster(
         upright.ink[top:bottom, left:right],
         Box(box.x - left, box.y - top, box.width, box.height),

@@ -207,8 +207,7 @@ def _rules_of_fields(specs: Sequence[FieldSpec], dpi: float, cell_lines: bool) -
         if bottom - top - 2 * curve >= min(shortest, bottom - top):
             down += [(x, top + curve, x, bottom - curve) for x in (left, right)]
         if cell_lines:
-            beside = (-spec.gap / 2 - inset, spec.gap / 2 + inset) if spec.gap else (0.0,)
-            down += [(x + off, top, x + off, bottom) for x in spec.cell_lines for off in beside]
+            down += [(x, top, x, bottom) for x in spec.printed_lines(inset)]
     return (
         Rules(np.array(across, np.float64).reshape(-1, 4), True),
         Rules(np.array(down, np.float64).reshape(-1, 4), False),

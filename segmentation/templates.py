@@ -116,6 +116,15 @@ class FieldSpec:
         """How many cells a comb has; 1 for any other layout."""
         return len(self.cell_lines) + 1
 
+    def printed_lines(self, inset: float) -> tuple[float, ...]:
+        """The x of the lines printed between cells: one, or of cells that stand apart the sides of both.
+
+        Args:
+            inset: from the edge of a printed frame to the middle of its line, in template pixels.
+        """
+        beside = (-self.gap / 2 - inset, self.gap / 2 + inset) if self.gap else (0.0,)
+        return tuple(x + off for x in self.cell_lines for off in beside)
+
     @property
     def row(self) -> str:
         """The name of its row in the output: of a box of a group, the group's."""
@@ -396,9 +405,7 @@ class _TemplateReader:
                     f"{key} cells", f"{cells!r} is not a number from 2 to {most}", "Count the printed cells."
                 )
             pitch = (box.width + gap) / cells
-            if gap > pitch / 2:
-                raise self.fail(f"{key} gap", "is wider than a cell", "Correct it, or count the cells.")
-            return tuple(box.x + pitch * i - gap / 2 for i in range(1, cells))
+            return self.apart(tuple(box.x + pitch * i - gap / 2 for i in range(1, cells)), gap, key, box)
         if not _are_increasing([box.x, *lines, box.right] if isinstance(lines, list) and lines else []):
             raise self.fail(
                 f"{key} cell_edges",
@@ -411,7 +418,14 @@ class _TemplateReader:
                 f"is {cells!r}, but cell_edges make {len(lines) + 1}",
                 "Leave out one of them.",
             )
-        return tuple(float(v) for v in lines)
+        return self.apart(tuple(float(v) for v in lines), gap, key, box)
+
+    def apart(self, lines: tuple[float, ...], gap: float, key: str, box: Box) -> tuple[float, ...]:
+        """The cell lines, if the white between any two cells is no wider than what is left of them."""
+        edges = [box.x - gap / 2, *lines, box.right + gap / 2]
+        if 2 * gap > min(after - before for before, after in pairwise(edges)):
+            raise self.fail(f"{key} gap", "is wider than a cell", "Correct it, or count the cells.")
+        return lines
 
     def comb_length(
         self, entry: Mapping[str, Any], key: str, low: int, high: int, cells: int

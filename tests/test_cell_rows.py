@@ -118,12 +118,17 @@ def test_a_comb_with_gaps_is_printed_as_it_is_drafted():
 
 
 @pytest.mark.parametrize(
-    ("layout", "gap", "told"),
-    [("line", "9", "means nothing"), ("comb", "40", "wider than"), ("comb", "-1", "0")],
+    ("layout", "gap", "cells", "told"),
+    [
+        ("line", "9", "", "means nothing"),
+        ("comb", "40", "cells = 10", "wider than"),
+        ("comb", "-1", "cells = 10", "0"),
+        ("comb", "150", "cell_edges = [150, 300, 450, 600]", "wider than"),
+    ],
 )
-def test_a_gap_that_cannot_be(layout, gap, told):
+def test_a_gap_that_cannot_be(layout, gap, cells, told):
     text = '[form]\nname = "f"\ndpi = 300\nwidth = 900\nheight = 900\n'
     text += f'[[field]]\nname = "a"\nbox = [100, 100, 600, 90]\nlayout = "{layout}"\ngap = {gap}\n'
-    text += "cells = 10\n" if layout == "comb" else ""
+    text += f"{cells}\n"
     with pytest.raises(TemplateError, match=told):
         parse_template(text.encode(), "f.toml")
