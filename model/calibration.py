@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from model.evaluation import reliability_bins
 from model.evidence import NONE, Evidence, evidence_of_rows
 from model.lattice import CharacterReading, Lattice, Reading
-from model.unread_marks import DOUBT, unread_marks
+from model.unread_marks import unread_marks
 
 CARD_KEY = "field_calibration"
 # One map for charsets that err alike. Fields of "letters" mix both cases, and so have the doubts of "text".
@@ -38,6 +38,7 @@ FIELD_TYPES = {
     "alphanumeric": "text",
     "text": "text",
 }
+DOUBT = 0.5  # what is left of the confidence of a reading that a mark or its length makes doubtful
 LEAST_LENGTH_SHARE = 0.25  # of what the ink may be, below which its length is in doubt
 LEAST_PROBABILITY = 1e-7  # those stated are kept this far from 0 and 1
 Others = tuple[tuple[str, float], ...]

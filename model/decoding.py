@@ -22,7 +22,7 @@ from model.lattice import (
     Lattice,
     Reading,
 )
-from model.lattice_chain import LatticeChain
+from model.lattice_chain import LatticeChain, allowed_share
 from model.path_scores import PathScores, score_lattice
 from model.path_search import LengthCounter, Path, PathFinder
 from model.permutation import assign, exchange_odds
@@ -114,10 +114,12 @@ def draft(lattice: Lattice, constraint: Constraint, n_best: int, options: Decodi
     scores = score_lattice(lattice, constraint, options)
     pieces = len(lattice.piece_ink)
     counter = LengthCounter.of(constraint.min_length, constraint.max_length, pieces)
-    finder, trust = PathFinder(scores, counter), 1.0
-    if not finder.feasible:
-        counter, trust = LengthCounter.of(0, pieces, pieces), options.wrong_length
+    finder = PathFinder(scores, counter)
+    fitting = finder.feasible
+    if not fitting:
+        counter = LengthCounter.of(0, pieces, pieces)
         finder = PathFinder(scores, counter)
+    trust = 1.0 if fitting else options.wrong_length
     chain = LatticeChain(scores, counter, options.temperature)
     candidates, kept = chain.candidate_probabilities(options.wrong_length)
     texts = _ranked_texts(finder, chain, n_best, options.temperature)
@@ -125,7 +127,7 @@ def draft(lattice: Lattice, constraint: Constraint, n_best: int, options: Decodi
     if constraint.permutation and 0 < len(texts[0][0].labels) <= len(scores.characters):
         return row.permuted(texts[0][0], candidates * chain.shares.sum(axis=1), trust)
     ranked = [(path, trust * min(mass / kept, 1.0)) for path, mass in texts]
-    share = (kept - options.wrong_length) / (1.0 - options.wrong_length) if trust == 1.0 else 0.0
+    share = allowed_share(kept, options.wrong_length) if fitting else 0.0
     return row.draft(ranked, trust * candidates, chain.shares, length_share=share)
 
 

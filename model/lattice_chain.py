@@ -240,6 +240,14 @@ def _kept(allowed: float, wrong_length: float) -> float:
     return max(allowed + wrong_length * (1.0 - allowed), 1e-300)
 
 
+def allowed_share(kept: float, wrong_length: float) -> float:
+    """The share, 0..1, of all mass that has an allowed length, from what ``candidate_probabilities`` kept.
+
+    1 where other lengths weigh as much, so that nothing depends on it.
+    """
+    return (kept - wrong_length) / (1.0 - wrong_length) if wrong_length < 1.0 else 1.0
+
+
 # The node it leads to, its candidate, its shift (see LengthCounter), its log-mass or probability.
 _Arc = tuple[int, int, int, float]
 

@@ -13,7 +13,6 @@ from model.lattice import Lattice, Reading
 from model.punctuation import slash_log_odds
 
 CHARSETS = ("digits", "upper", "alphanumeric")
-DOUBT = 0.5  # what is left of a reading's confidence beside a mark
 SMALL = 0.55  # height of a mark, at most, in heights of a character
 LOW = 0.45  # top of a comma, from the cap line down, in such heights ...
 DOWN = 0.85, 1.5  # ... and its bottom

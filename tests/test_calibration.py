@@ -9,6 +9,7 @@ import pytest
 from model.alphabets import CHARSETS
 from model.calibration import (
     CARD_KEY,
+    DOUBT,
     FIELD_TYPES,
     Calibration,
     CalibrationError,
@@ -20,7 +21,6 @@ from model.calibration import (
 )
 from model.calibration_fit import fit_map
 from model.lattice import CharacterReading, Reading
-from model.unread_marks import DOUBT
 
 
 def overconfident(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

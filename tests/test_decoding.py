@@ -264,6 +264,10 @@ class TestLength:
         either = lattice(halves, {(0, 1): {"1": 0.9}, (1, 2): {"1": 0.9}, (0, 2): {"4": 0.9}})
         assert all(0.1 < decode(either, digits(length)).length_share < 0.9 for length in (1, 2))
 
+    def test_where_other_lengths_weigh_as_much_the_length_says_nothing(self) -> None:
+        row = row_of([{"4": 0.99}, {"2": 0.99}, {"9": 0.99}])
+        assert decode(row, digits(2), options=DecodingOptions(wrong_length=1.0)).length_share == 1.0
+
     @pytest.mark.parametrize(("least", "most"), [(5, 5), (4, 600)])
     def test_an_impossible_length_gives_the_best_reading_for_review(self, least: int, most: int) -> None:
         reading = decode(row_of([{"4": 0.99}, {"2": 0.99}]), digits(least, most))

@@ -10,7 +10,7 @@ from random_rows import EXACT, SEEDS, assert_same, random_constraint, random_lat
 
 from model.alphabets import CHARSETS
 from model.automata import Lexicon
-from model.calibration import LEAST_LENGTH_SHARE, Calibration, ConfidenceMap
+from model.calibration import DOUBT, LEAST_LENGTH_SHARE, Calibration, ConfidenceMap
 from model.characters import PathLabels, read_characters
 from model.close_labels import LABELS_TRIED, LEAST_SHARE
 from model.constraints import decode_constrained, read_rows
@@ -28,7 +28,7 @@ from model.lattice_chain import LatticeChain
 from model.path_scores import score_lattice, score_rows
 from model.path_search import LengthCounter, PathFinder
 from model.plain_rows import plain_drafts
-from model.unread_marks import DOUBT, unread_marks
+from model.unread_marks import unread_marks
 from model.words import decode_words
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from model.calibration import Calibration
+from model.calibration import DOUBT, Calibration
 from model.lattice import CharacterReading, Lattice, Reading
-from model.unread_marks import DOUBT, unread_marks
+from model.unread_marks import unread_marks
 
 # Left, top, right, bottom; characters are 40 wide and 100 high, 60 apart.
 DIGIT = (0.0, 0.2, 0.4, 1.2)
