@@ -35,7 +35,8 @@ def claim_output(options: JobOptions) -> RunLock:
         probe.unlink()
         _try_folders(options.output)
     except OSError as error:
-        discard_temporary(options.output, options.run_id)
+        if lock.held:  # else it may be the folder of another run that is at work
+            discard_temporary(options.output, options.run_id)
         lock.release()
         raise CommandError(
             ExitCode.OUTPUT_NOT_WRITABLE,

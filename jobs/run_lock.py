@@ -31,6 +31,11 @@ class RunLock:
         self._file: int | None = None
         self._beaten = 0.0
 
+    @property
+    def held(self) -> bool:
+        """Whether this process has the lock."""
+        return self._file is not None
+
     def acquire(self) -> bool:
         """Makes the temporary folder and locks it; False if a run of this name is at work.
 

@@ -22,6 +22,7 @@ import jobs.run
 from jobs.cli import main
 from jobs.exit_codes import ExitCode
 from jobs.progress import ProgressDisplay, progress_line
+from jobs.run_lock import RunLock
 from pipeline import writing
 from pipeline.progress import ProgressReader, ProgressWriter
 from pipeline.schemas import TABLES
@@ -378,6 +379,19 @@ def test_folders_that_only_the_end_writes_are_tried_at_the_start(here, capsys, f
     Path("out", folder).unlink()
     assert run() == ExitCode.OK
     assert run() == ExitCode.OK
+
+
+def test_a_start_that_fails_leaves_a_run_of_the_same_name_alone(here, monkeypatch):
+    lock = RunLock("out", "mine")
+    assert lock.acquire()
+
+    def fail(output):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("jobs.claiming.clear_dead_runs", fail)
+    assert run("--run_id=mine") == ExitCode.OUTPUT_NOT_WRITABLE
+    assert [path.name for path in Path("out").rglob("*") if path.is_file()] == ["_owner.json"]
+    lock.release()
 
 
 def test_a_template_that_reads_badly_is_told_of(here, capsys):
