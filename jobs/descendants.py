@@ -5,15 +5,9 @@ import subprocess
 from collections import defaultdict
 from pathlib import Path
 
-WORKER = "apache_beam.runners.worker"  # stands in the command of a process that works for the local runner
 
-
-def descendants(command: str = "") -> set[int]:
-    """Numbers of all processes below this one that are alive; none where the system does not tell.
-
-    Args:
-        command: only those whose command line holds this.
-    """
+def descendants() -> set[int]:
+    """Numbers of all processes below this one that are alive; none where the system does not tell."""
     children = defaultdict(list)
     for process, parent in _parents():
         children[parent].append(process)
@@ -23,17 +17,7 @@ def descendants(command: str = "") -> set[int]:
         below = [process for process in children[waiting.pop()] if process not in found]
         found.update(below)
         waiting += below
-    return {process for process in found if command in _command_of(process)} if command else found
-
-
-def _command_of(process: int) -> str:
-    try:
-        if Path("/proc/self").exists():
-            return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace")
-        words = ["ps", "-o", "command=", "-p", str(process)]
-        return subprocess.run(words, capture_output=True, text=True, check=False).stdout
-    except OSError:
-        return ""
+    return found
 
 
 def _parents() -> list[tuple[int, int]]:

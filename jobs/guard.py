@@ -1,21 +1,20 @@
 """Watches a local job from outside, and says when going on is of no use."""
 
-import math
 import os
 import signal
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from jobs.descendants import WORKER, descendants
+from jobs.descendants import descendants
 from jobs.exit_codes import CommandError, ExitCode
 
 EARLY_PAGES = 100  # before so many are done the share of failures may be chance
-STARTING_SECONDS = 60.0
-LOOK_SECONDS = 5.0
 PATIENCE_SECONDS = 10.0  # in which a job that has lost a worker mostly ends by itself
 _WORKER = "worker:"
+_WAITING_THREAD = "run_worker"  # of the local runner: waits for a worker, and raises if it ends with an error
 
 
 @dataclass
@@ -33,9 +32,7 @@ class JobGuard:
     reason: CommandError | None = None
     _workers: set[int] = field(default_factory=set)  # that have told of themselves
     _others: set[int] = field(default_factory=set)  # processes of this one that are none of the job's
-    _started: set[int] = field(default_factory=set)
-    _begun: float = field(default_factory=time.monotonic)
-    _looked: float = -math.inf
+    _failed: bool = False  # whether a worker has ended with an error
     _lost: float | None = None  # since when
 
     def __post_init__(self) -> None:
@@ -43,12 +40,27 @@ class JobGuard:
         if self.watch_workers:
             self._others = descendants()
 
+    @contextmanager
+    def hearing_of_workers(self) -> Iterator[None]:
+        """Hears of workers that end with an error, however soon: the runner itself would wait for them."""
+        before = threading.excepthook
+
+        def hear(raised: threading.ExceptHookArgs) -> None:
+            if raised.thread is not None and raised.thread.name == _WAITING_THREAD:
+                self._failed = True
+            before(raised)
+
+        threading.excepthook = hear
+        try:
+            yield
+        finally:
+            threading.excepthook = before
+
     def stops(self, counts: Mapping[str, int]) -> bool:
         """Whether the job should stop now; the reason is kept."""
         if self.watch_workers:
             known = {int(name.removeprefix(_WORKER)) for name in counts if name.startswith(_WORKER)}
             self._workers = known - {os.getpid()}
-            self._look_for_workers()
         if self.reason is None:
             self.reason = self._too_many_failures(counts) or self._lost_worker()
         return self.reason is not None
@@ -78,13 +90,6 @@ class JobGuard:
             f"({told}). The job was stopped, and nothing of it is visible.",
         )
 
-    def _look_for_workers(self) -> None:
-        """Every time while workers may still be starting, later now and then."""
-        now = time.monotonic()
-        if now - self._begun < STARTING_SECONDS or now - self._looked >= LOOK_SECONDS:
-            self._looked = now
-            self._started |= descendants(WORKER) - self._others
-
     def waits_in_vain(self) -> bool:
         """Whether the runner seems to wait for a worker that died before it had connected; true once."""
         vain = self._lost is not None and time.monotonic() - self._lost > PATIENCE_SECONDS
@@ -93,7 +98,7 @@ class JobGuard:
         return vain
 
     def _lost_worker(self) -> CommandError | None:
-        if all(_lives(worker) for worker in self._workers | self._started):
+        if not self._failed and all(_lives(worker) for worker in self._workers):
             return None
         self._lost = time.monotonic()
         return CommandError(

@@ -60,7 +60,7 @@ def run_job(
 
     Raises:
         CommandError: the job failed or was stopped.
-        KeyboardInterrupt: somebody pressed Ctrl-C.
+        KeyboardInterrupt: somebody pressed Ctrl-C before the run was visible.
     """
     start = time.monotonic()
     result = None
@@ -78,7 +78,12 @@ def run_job(
         return stop
 
     try:
-        with interrupts, stderr_hidden(verbose) as stream, ProgressDisplay(files, stream, stops) as progress:
+        with (
+            interrupts,
+            stderr_hidden(verbose) as stream,
+            guard.hearing_of_workers(),
+            ProgressDisplay(files, stream, stops) as progress,
+        ):
             options = replace(options, progress_file=progress.path)
             portable_job.name_job(flags, options.run_id)
             pipeline = beam.Pipeline(options=flags)
@@ -99,12 +104,14 @@ def run_job(
             cancel_job(result)
             portable_job.cancel_job(result, flags)
             portable_job.stop_service(interrupts.between)
-            _discard_interrupted(options)
-            raise KeyboardInterrupt from error
-        check_ended(result, flags)
-        if not _is_visible(options):  # else only the runner's own tidying up went wrong
-            discard_run(options.output, options.run_id)
-            raise _job_error(error, guard) from error
+            if not _is_visible(options):  # else it came when all was done
+                _discard_interrupted(options)
+                raise KeyboardInterrupt from error
+        else:
+            check_ended(result, flags)
+            if not _is_visible(options):  # else only the runner's own tidying up went wrong
+                discard_run(options.output, options.run_id)
+                raise _job_error(error, guard) from error
         record = read_record(options.output, options.run_id)
     finally:
         lock.release()
@@ -185,9 +192,14 @@ class Interrupts:
                 signal.signal(sign, self._interrupt)
 
     def give_up(self) -> None:
-        """Ends what the main thread waits for, as Ctrl-C does."""
+        """Ends what the main thread waits for, as Ctrl-C does.
+
+        The signal is for that thread: sent to the process, another one may take it and leave it waiting.
+        """
         self.given_up = True
-        os.kill(os.getpid(), signal.SIGINT)
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGINT)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.seen = self.seen or not self.given_up

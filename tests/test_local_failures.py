@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -22,7 +22,7 @@ from pipeline_fakes import STAGES, TEMPLATE_TOML, write_forms
 
 import jobs.run
 from jobs.cli import main
-from jobs.descendants import WORKER, descendants
+from jobs.descendants import descendants
 from jobs.exit_codes import ExitCode
 from pipeline import writing
 
@@ -279,30 +279,41 @@ def test_cells_end_with_a_command_that_is_killed(here):
     the_next_run_cleans(here)
 
 
+def workers_below() -> list[int]:
+    """The processes of the local runner's workers, and of the shells that start them."""
+    found = []
+    for one in sorted(descendants()):
+        with suppress(psutil.Error):
+            if "apache_beam.runners.worker" in " ".join(psutil.Process(one).cmdline()):
+                found.append(one)
+    return found
+
+
 def wait_for_workers() -> list[int]:
     """The worker processes of a command that has just been started, before they have told of themselves."""
-    while not (workers := sorted(descendants(WORKER))):
+    while not (workers := workers_below()):
         time.sleep(0.01)
     return workers
 
 
 @pytest.mark.parametrize("later", [0, 0.3, 1])
 def test_a_run_that_is_told_to_stop_while_its_workers_start(here, later):
-    process = start("slow_job.py", 0, *TWO)
+    process = start("slow_job.py", 1, *TWO)
     workers = wait_for_workers()
     time.sleep(later)
     process.send_signal(signal.SIGTERM)
     _, told = end(process)
     assert process.returncode == ExitCode.INTERRUPTED, told
-    assert all_end([*workers, *descendants(WORKER)])
+    assert all_end([*workers, *workers_below()])
     the_next_run_cleans(here)
 
 
-def test_a_worker_that_dies_before_it_works_ends_the_job(here):
+@pytest.mark.parametrize("later", [0.1, 0.7])
+def test_a_worker_that_dies_before_it_works_ends_the_job(here, later):
     process = start("slow_job.py", 0, *TWO)
     wait_for_workers()
-    time.sleep(0.7)  # the command looks twice a second
-    workers = sorted(descendants(WORKER))
+    time.sleep(later)
+    workers = workers_below()
     os.kill(workers[-1], signal.SIGKILL)
     _, told = end(process)
     assert process.returncode == ExitCode.JOB_FAILED, told

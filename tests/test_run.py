@@ -189,6 +189,21 @@ def test_a_job_that_dies_leaves_nothing_behind(here, capsys, monkeypatch):
     assert main(["query", "out"]) == ExitCode.NO_RESULTS
 
 
+def test_control_c_when_all_is_done_finds_a_complete_run(here, capsys, monkeypatch):
+    calls = []
+
+    def interrupted(*words):
+        calls.append(words)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return writing.read_record(*words)
+
+    monkeypatch.setattr("jobs.running.read_record", interrupted)
+    assert run("--run_id=done") == ExitCode.OK
+    assert capsys.readouterr().out.startswith("2 of 4 pages read in ")
+    assert [record["run"] for record in records(here)] == ["done"]
+
+
 def test_a_killed_run_is_not_seen_by_query(here, capsys, monkeypatch):
     run("--run_id=whole")
     monkeypatch.setattr(writing, "_write_record", lambda *args: os._exit(9))  # as SIGKILL between two renames
