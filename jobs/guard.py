@@ -65,6 +65,15 @@ class JobGuard:
             self.reason = self._too_many_failures(counts) or self._lost_worker()
         return self.reason is not None
 
+    def look_again(self) -> None:
+        """Keeps the reason if a worker has ended with an error since the last look.
+
+        For a job that has just failed: a lost worker may end it before anybody has looked. Whether the
+        workers live says nothing here, as the runner ends them all with the job.
+        """
+        if self.reason is None and self._failed:
+            self.reason = _worker_died()
+
     def end_workers(self) -> None:
         """Kills the workers, so that they write nothing more; for a job that has been given up.
 
@@ -101,11 +110,15 @@ class JobGuard:
         if not self._failed and all(_lives(worker) for worker in self._workers):
             return None
         self._lost = time.monotonic()
-        return CommandError(
-            ExitCode.JOB_FAILED,
-            "the job failed, and nothing of it is visible: a worker process died. If it ran out of memory, "
-            "take fewer --workers.",
-        )
+        return _worker_died()
+
+
+def _worker_died() -> CommandError:
+    return CommandError(
+        ExitCode.JOB_FAILED,
+        "the job failed, and nothing of it is visible: a worker process died. If it ran out of memory, "
+        "take fewer --workers.",
+    )
 
 
 def _lives(process: int) -> bool:

@@ -99,6 +99,7 @@ def run_job(
             raise CommandError(ExitCode.JOB_FAILED, f"the runner ended the job as {state}.")
         record = read_record(options.output, options.run_id)
     except BaseException as error:
+        guard.look_again()
         guard.end_workers()
         if interrupts.seen or not (isinstance(error, Exception) or interrupts.given_up):
             cancel_job(result)

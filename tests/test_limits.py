@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -98,6 +99,22 @@ def test_the_guard_misses_a_worker_only_where_it_should():
     assert not guard.stops({f"worker:{os.getpid()}": 1})
     assert guard.stops(counts)
     assert guard.reason.code == ExitCode.JOB_FAILED
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_job_that_failed_before_anybody_looked_says_that_a_worker_died():
+    def fail():
+        raise RuntimeError("Worker subprocess exited with return code 137")
+
+    guard = JobGuard(watch_workers=True)
+    with guard.hearing_of_workers():
+        guard.look_again()
+        assert guard.reason is None
+        waiting = threading.Thread(target=fail, name="run_worker")
+        waiting.start()
+        waiting.join()
+    guard.look_again()
+    assert "a worker process died" in str(guard.reason)
 
 
 def test_workers_are_told_to_stop(monkeypatch):

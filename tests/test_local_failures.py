@@ -310,7 +310,7 @@ def test_a_run_that_is_told_to_stop_while_its_workers_start(here, later):
 
 @pytest.mark.parametrize("later", [0.1, 0.7])
 def test_a_worker_that_dies_before_it_works_ends_the_job(here, later):
-    process = start("slow_job.py", 0, *TWO)
+    process = start("slow_job.py", 1, *TWO)  # pages that take long, as no job may be done by then
     wait_for_workers()
     time.sleep(later)
     workers = workers_below()
