@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from model.evaluation import reliability_bins
 from model.evidence import NONE, Evidence, evidence_of_rows
 from model.lattice import CharacterReading, Lattice, Reading
+from model.struck_out import StruckOutNetwork, shipped, struck_out
 from model.unread_marks import unread_marks
 
 CARD_KEY = "field_calibration"
@@ -38,7 +39,7 @@ FIELD_TYPES = {
     "alphanumeric": "text",
     "text": "text",
 }
-DOUBT = 0.5  # what is left of the confidence of a reading that a mark or its length makes doubtful
+DOUBT = 0.5  # what is left of the confidence of a reading that a mark, a stroke or its length makes doubtful
 LEAST_LENGTH_SHARE = 0.25  # of what the ink may be, below which its length is in doubt
 LEAST_PROBABILITY = 1e-7  # those stated are kept this far from 0 and 1
 Others = tuple[tuple[str, float], ...]
@@ -101,10 +102,16 @@ IDENTITY = ConfidenceMap()
 
 @dataclass(frozen=True)
 class Calibration:
-    """The maps of a model, by field type: of whole fields and of single characters; absent ones are none."""
+    """The maps of a model, by field type: of whole fields and of single characters; absent ones are none.
+
+    Attributes:
+        fields, characters: the maps.
+        struck_out: what tells crossed-out digits from the answers of that model; None if nothing does.
+    """
 
     fields: Mapping[str, ConfidenceMap] = field(default_factory=dict)
     characters: Mapping[str, ConfidenceMap] = field(default_factory=dict)
+    struck_out: StruckOutNetwork | None = None
 
     @classmethod
     def of_card(cls, card: Mapping[str, Any]) -> Self:
@@ -113,11 +120,12 @@ class Calibration:
         Raises:
             CalibrationError: the card's numbers are no maps.
         """
-        types = card.get(CARD_KEY, {}).get("types", {})
+        types, network = card.get(CARD_KEY, {}).get("types", {}), shipped()
         try:
             return cls(
                 {name: ConfidenceMap(**entry["field_map"]) for name, entry in types.items()},
                 {name: ConfidenceMap(**entry["character_map"]) for name, entry in types.items()},
+                network if network.classifier == card.get("sha256") else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CalibrationError(
@@ -139,8 +147,9 @@ class Calibration:
     ) -> list[Reading]:
         """Several readings, each as ``apply`` does; together they take a fraction of the time.
 
-        Half of the confidence is left beside a mark that the charset does not have, and where the ink rather
-        speaks for another length than the field's: the template or the writer may have been wrong.
+        Half of the confidence is left beside a mark that the charset does not have, where a digit seems
+        crossed out, and where the ink rather speaks for another length than the field's: the template or the
+        writer may have been wrong.
 
         Args:
             readings: of rows.
@@ -173,8 +182,12 @@ class Calibration:
             others = _scaled(reading.runners_up, reading.confidence, confidence)
             read = tuple(islice(characters, length))
             applied[number] = Reading(reading.text, confidence, read, others, reading.length_share)
-        marked = [] if lattices is None else unread_marks(lattices, applied, charsets)
-        doubtful = {number for number, is_marked in enumerate(marked) if is_marked}
+        doubtful = set[int]()
+        if lattices is not None:
+            told = [unread_marks(lattices, applied, charsets)]
+            if self.struck_out is not None:
+                told.append(struck_out(self.struck_out, lattices, applied, charsets))
+            doubtful.update(np.flatnonzero(np.any(told, axis=0)).tolist())
         doubtful.update(number for number in known if readings[number].length_share < LEAST_LENGTH_SHARE)
         for number in doubtful:
             applied[number] = replace(applied[number], confidence=DOUBT * applied[number].confidence)
