@@ -11,8 +11,7 @@ from model.alphabets import class_index
 
 KINDS = ("rising", "falling", "cross", "level", "twice", "scribble", "loops")
 SHARES = (0.16, 0.1, 0.25, 0.1, 0.11, 0.18, 0.1)
-# Strokes that are part of how some write the digit.
-LINED = {class_index("0"): "cross", class_index("7"): "cross"}
+LINED = (class_index("0"), class_index("7"))  # which some write with a line through them
 SINGLE = ("rising", "falling", "level")
 
 
@@ -54,10 +53,10 @@ def strike_out(
     Returns:
         Somewhat larger, as strokes go beyond the character.
     """
-    drawn = str(rng.choice(KINDS, p=SHARES))
+    drawn = str(rng.choice(KINDS, p=SHARES))  # also where it is told, so that all else stays the same
     kind = kind or drawn
-    if kind in SINGLE:
-        kind = LINED.get(label, kind)
+    if kind in SINGLE and label in LINED:
+        kind = "cross"
     beside = int(capital * rng.uniform(0, 0.15))
     over = beside // 3
     struck = np.pad(ink, ((over, over), (beside, beside)))

@@ -5,8 +5,8 @@ it. Its answers for all classes together are still others than for a true 8, and
 the place beside the other digits of the row. A small network weighs these for each digit that was read. It
 changes no reading: a field in which a digit seems crossed out is doubted.
 
-Its weights come from ``python -m jobs.train_struck_out``. A line through a 0 or a level one through a 7 are
-ways of writing these digits, and count as none.
+Its weights come from ``python -m jobs.train_struck_out``. A single line through a 0 or a 7 may be
+how somebody writes it, and was not learned as crossing out.
 """
 
 import math
